@@ -1,0 +1,175 @@
+"""From a path or a Hub id to a loaded model and processor, with every way it can fail named.
+
+It looks at a folder before anything is loaded: are all files there, is it our kind of model, is nothing pickled. It
+knows nothing of images, tasks or verdicts. Code inside a checkpoint is never run: the installed classes load it.
+
+Example:
+    >>> from faceshield_hf.checkpoints import resolve_checkpoint
+    >>> resolve_checkpoint().folder.name  # the one inside the package
+    'faceshield-tiny'
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+from faceshield_hf.modeling_faceshield import FaceShieldForConditionalGeneration
+from faceshield_hf.processing_faceshield import FaceShieldProcessor
+from faceshield_hf.version import __version__
+
+
+EMBEDDED_CHECKPOINT = Path(__file__).parent / "assets" / "faceshield-tiny"
+_REQUIRED = ("config.json", "processor_config.json", "tokenizer_config.json", "tokenizer.json", "chat_template.jinja")
+_WEIGHTS, _WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+# What a checkpoint needs from the Hub: no code, no pickles.
+_DOWNLOADED = ("*.json", "*.jinja", "*.safetensors", "*.txt", "*.model")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint's folder, and how verdicts name it.
+
+    Attributes:
+        folder (`Path`): with config, weights, tokenizer and processor.
+        name (`str`): `"user/model@commit"` for one from the Hub, `"faceshield-tiny@version"` for the embedded one, the
+            folder's own name for any other.
+    """
+
+    folder: Path
+    name: str
+
+
+def resolve_checkpoint(path: str | Path | None = None, revision: str | None = None) -> Checkpoint:
+    """Find a checkpoint's folder and check that it is whole.
+
+    Args:
+        path (`str` or `Path`, *optional*): a folder, or a Hub id such as `"user/model"` that is downloaded; the
+            checkpoint inside the package when `None`.
+        revision (`str`, *optional*): branch, tag or commit of a Hub id.
+
+    Returns:
+        [`Checkpoint`]: its folder and its name.
+
+    Raises:
+        ValueError: when there is no such folder or Hub repository, a file is missing, or it holds another kind of
+            model.
+    """
+    if path is None:
+        found = Checkpoint(EMBEDDED_CHECKPOINT, f"{EMBEDDED_CHECKPOINT.name}@{__version__}")
+    elif not Path(path).exists() and _HUB_ID.fullmatch(str(path)):
+        folder = _download(str(path), revision)
+        found = Checkpoint(folder, f"{path}@{folder.name}")  # the Hub's cache names the folder by the commit
+    else:
+        found = Checkpoint(Path(path), Path(path).resolve().name)
+    if found.folder.is_file():
+        raise ValueError(f"got the file {path} as a checkpoint: pass the folder with config.json and the weights")
+    if not found.folder.is_dir() and path is None:
+        raise ValueError(f"the embedded checkpoint is missing ({found.folder}): install the package again")
+    if not found.folder.is_dir():
+        raise ValueError(
+            f"no checkpoint at {found.folder}: expected a folder that save_pretrained wrote, or a Hub id (user/model)"
+        )
+    _check_files(found.folder)
+    return found
+
+
+def load_checkpoint(
+    folder: Path, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
+) -> tuple[FaceShieldForConditionalGeneration, FaceShieldProcessor]:
+    """Load a whole checkpoint, ready for inference.
+
+    Args:
+        folder (`Path`): the `folder` that `resolve_checkpoint` gave.
+        device (`str` or `torch.device`, *optional*): `best_device()` when `None`.
+        dtype (`str` or `torch.dtype`, *optional*): float32 on the CPU and the checkpoint's own elsewhere when `None`.
+
+    Returns:
+        `tuple[FaceShieldForConditionalGeneration, FaceShieldProcessor]`: the model in eval mode, and its processor.
+
+    Raises:
+        ValueError: when a file is broken, weights are missing or of another shape, or the model and the processor do
+            not belong together.
+    """
+    device = torch.device(best_device() if device is None else device)
+    if dtype is None:
+        dtype = torch.float32 if device.type == "cpu" else "auto"
+    try:
+        model, report = FaceShieldForConditionalGeneration.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+        processor = FaceShieldProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    # Each file has a loader of its own that raises what it likes over a broken one; tokenizers raise bare Exceptions.
+    except Exception as error:
+        raise ValueError(f"the checkpoint {folder} does not load ({error}): download or save it again") from error
+    # A checkpoint trained without masking has no mask embedding; nothing reads it at inference.
+    missing = sorted(key for key in report["missing_keys"] if "pvtm." not in key)
+    if missing:
+        raise ValueError(
+            f"{folder}: the weights lack {len(missing)} of the model's tensors (first: {missing[0]}), which would "
+            "stay random: was config.json changed, or the folder saved by other code?"
+        )
+    if processor.image_token_id != model.config.image_token_id:
+        raise ValueError(
+            f"{folder}: the processor writes <image> as token {processor.image_token_id}, the model expects "
+            f"{model.config.image_token_id}: save the model and its processor into one folder"
+        )
+    return model.to(device).eval(), processor
+
+
+def best_device() -> str:
+    """Name the fastest device of this machine.
+
+    Returns:
+        `str`: `"cuda"`, `"mps"` or `"cpu"`.
+    """
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _download(repo_id: str, revision: str | None) -> Path:
+    try:
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(_DOWNLOADED)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{repo_id!r} is no folder here, and the Hub did not give a repository of that name"
+            f"{'' if revision is None else f' at revision {revision!r}'}: {reason}"
+        ) from error
+
+
+def _check_files(folder: Path) -> None:
+    missing = [name for name in _REQUIRED if not (folder / name).is_file()]
+    shards = [_WEIGHTS]
+    if (folder / _WEIGHTS_INDEX).is_file():
+        shards = sorted(set(_read_json(folder / _WEIGHTS_INDEX).get("weight_map", {}).values()))
+    missing += [name for name in shards if not (folder / name).is_file()]
+    if (folder / "config.json").is_file():
+        found = _read_json(folder / "config.json").get("model_type")
+        if found != "faceshield":
+            raise ValueError(
+                f"{folder} holds a model of type {found!r}, expected 'faceshield': is it the checkpoint of another "
+                "model? To build a FaceShield model on it, see FaceShieldForConditionalGeneration."
+                "from_vision_text_pretrained"
+            )
+    if missing:
+        pickled = " (weights are read from safetensors only, never from pickles)" if _WEIGHTS in missing else ""
+        raise ValueError(
+            f"{folder} is no whole checkpoint: {', '.join(missing)} missing{pickled}. Save the model and its "
+            "processor into one folder, or download it again"
+        )
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # no JSON, no UTF-8
+        raise ValueError(f"{file} is no JSON file ({error}): download it again") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} holds a {type(content).__name__}, expected a JSON object: download it again")
+    return content

@@ -1,0 +1,419 @@
+"""One face image in, one verdict out: live or attack, how sure, which attack, where, and why.
+
+`FaceShield` holds a model and its processor. It encodes an image once, asks all tasks in one batch and lets
+`faceshield_hf.decision` put score and answers together. It knows no training and no evaluation.
+
+Example:
+    >>> from faceshield_hf import FaceShield
+    >>> detector = FaceShield.from_pretrained()
+    >>> verdict = detector.detect("photo.jpg")  # doctest: +SKIP
+    >>> verdict.label, verdict.score, verdict.attack_type  # doctest: +SKIP
+    ('spoof', 0.97, <AttackType.PRINT: 'Print'>)
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from faceshield_hf.checkpoints import load_checkpoint, resolve_checkpoint
+from faceshield_hf.decision import TASKS, compose
+from faceshield_hf.image_input_faceshield import to_rgb_image
+from faceshield_hf.modeling_faceshield import FaceShieldForConditionalGeneration
+from faceshield_hf.outputs_faceshield import FaceShieldImageFeatures
+from faceshield_hf.processing_faceshield import FaceShieldProcessor
+from faceshield_hf.quality import check_quality
+from faceshield_hf.streaming import stream_pieces
+from faceshield_hf.tasks_faceshield import QUESTIONS, Task, Verdict
+
+
+# Tokens that an answer may take; several times what the grammar needs, so that only a model that rambles is cut.
+MAX_NEW_TOKENS = {
+    Task.DESCRIBE: 160,
+    Task.COARSE: 24,
+    Task.FINE: 128,
+    Task.REASONING: 256,
+    Task.LOCALIZATION: 160,
+    Task.COT: 768,
+}
+MAX_CHAT_TOKENS = 512
+# With less room than this for an answer a conversation counts as full.
+MIN_CHAT_TOKENS = 32
+ImageInput = str | os.PathLike | bytes | Image.Image | np.ndarray | torch.Tensor
+
+
+class FaceShield:
+    """A FaceShield model ready to judge images.
+
+    Args:
+        model ([`FaceShieldForConditionalGeneration`]): used in eval mode, on the device where it is.
+        processor ([`FaceShieldProcessor`]): the one it was trained with.
+        name (`str`, *optional*): goes into `Verdict.model`.
+    """
+
+    def __init__(
+        self, model: FaceShieldForConditionalGeneration, processor: FaceShieldProcessor, name: str | None = None
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.name = name
+        self._answer_ids = processor.answer_ids
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path | None = None,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        revision: str | None = None,
+    ) -> "FaceShield":
+        """Load a checkpoint.
+
+        Args:
+            path (`str` or `Path`, *optional*): a folder or a Hub id; the embedded small checkpoint when `None`.
+            device (`str` or `torch.device`, *optional*): the fastest one there is when `None`.
+            dtype (`str` or `torch.dtype`, *optional*): float32 on the CPU, the checkpoint's own elsewhere when `None`.
+            revision (`str`, *optional*): branch, tag or commit of a Hub id.
+
+        Returns:
+            [`FaceShield`]: ready to use.
+
+        Raises:
+            ValueError: when the checkpoint is missing, not whole, broken, or of another kind of model.
+        """
+        folder, name = resolve_checkpoint(path, revision)
+        return cls(*load_checkpoint(folder, device, dtype), name=name)
+
+    def detect(
+        self,
+        image: ImageInput,
+        tasks: Sequence[Task | str] = TASKS,
+        threshold: float | None = None,
+        quality: bool = True,
+    ) -> Verdict:
+        """Judge one image.
+
+        Args:
+            image (`str`, `os.PathLike`, `bytes`, `PIL.Image.Image`, `np.ndarray` or `torch.Tensor`): a path, the bytes
+                of an image file, or an image; `to_rgb_image` says what arrays may hold. Nothing is downloaded.
+            tasks (`Sequence[Task | str]`, *optional*, defaults to coarse, fine, reasoning, localization): the
+                questions to ask. The score is always computed, so that `()` is the fastest way to a label.
+            threshold (`float`, *optional*): 0..1; the checkpoint's own when `None`.
+            quality (`bool`, *optional*, defaults to `True`): whether to look for a face and check the photo.
+
+        Returns:
+            `Verdict`: a spoof is a verdict like any other.
+
+        Raises:
+            ValueError: when it is no image, a task is unknown, or the threshold is not within 0..1.
+        """
+        tasks, threshold = self._checked(tasks, threshold)
+        return self._judge([_open(image)], tasks, threshold, quality)[0]
+
+    def detect_batch(
+        self,
+        images: Iterable[ImageInput],
+        tasks: Sequence[Task | str] = TASKS,
+        threshold: float | None = None,
+        quality: bool = True,
+        batch_size: int = 4,
+        on_error: str = "raise",
+    ) -> list[Verdict | ValueError]:
+        """Judge many images, several at once.
+
+        Args:
+            images (`Iterable[ImageInput]`): as in `detect`; read as they are needed.
+            tasks (`Sequence[Task | str]`, *optional*): as in `detect`.
+            threshold (`float`, *optional*): as in `detect`.
+            quality (`bool`, *optional*, defaults to `True`): as in `detect`.
+            batch_size (`int`, *optional*, defaults to 4): how many images go through the model together.
+            on_error (`str`, *optional*, defaults to `"raise"`): `"raise"` stops at an input that is no image,
+                `"return"` puts its `ValueError` into the list in place of a verdict and goes on.
+
+        Returns:
+            `list[Verdict | ValueError]`: one an image, in their order.
+
+        Raises:
+            ValueError: as `detect` does, naming the image's position; and for options out of range.
+        """
+        tasks, threshold = self._checked(tasks, threshold)
+        if on_error not in ("raise", "return"):
+            raise ValueError(f"got on_error={on_error!r}: expected 'raise' or 'return'")
+        if batch_size < 1:
+            raise ValueError(f"got batch_size={batch_size}: expected at least 1")
+        if isinstance(images, str | bytes | os.PathLike | Image.Image):
+            raise ValueError(f"got one {type(images).__name__}: pass a list of images, or use detect for one")
+        results: list[Verdict | ValueError] = []
+        remaining = iter(images)
+        while batch := list(islice(remaining, batch_size)):
+            opened: list[Image.Image | ValueError] = []
+            for image in batch:
+                try:
+                    opened.append(_open(image))
+                except ValueError as error:
+                    if on_error == "raise":
+                        raise ValueError(f"image {len(results) + len(opened)} (from 0): {error}") from error
+                    opened.append(error)
+            pictures = [image for image in opened if not isinstance(image, ValueError)]
+            verdicts = iter(self._judge(pictures, tasks, threshold, quality) if pictures else ())
+            results += [image if isinstance(image, ValueError) else next(verdicts) for image in opened]
+        return results
+
+    def score(self, image: ImageInput) -> float:
+        """Compute p(spoof) and nothing else.
+
+        Args:
+            image (`ImageInput`): as in `detect`.
+
+        Returns:
+            `float`: 0 (live) to 1 (attack).
+        """
+        return self._scores(self._encode([_open(image)]))[0]
+
+    def reconsider(self, verdict: Verdict, threshold: float) -> Verdict:
+        """Decide again at another threshold, without running the model.
+
+        Args:
+            verdict (`Verdict`): what `detect` gave.
+            threshold (`float`): 0..1.
+
+        Returns:
+            `Verdict`: what `detect(image, threshold=threshold)` would have given.
+
+        Raises:
+            ValueError: when the verdict has no score, or the threshold is not within 0..1.
+        """
+        if verdict.score is None:
+            raise ValueError("got a verdict without a score: only what detect gave can be decided again")
+        again = compose(verdict.score, verdict.answers, threshold, self.model.config.score_margin)
+        return replace(again, quality=verdict.quality, model=verdict.model)
+
+    def ask(self, image: ImageInput, question: str) -> str:
+        """Ask one free question about an image.
+
+        Args:
+            image (`ImageInput`): as in `detect`.
+            question (`str`): any words, without `<image>` and the tokens that separate turns.
+
+        Returns:
+            `str`: the answer.
+        """
+        return "".join(self.stream(image, question)).strip()
+
+    def chat(self, image: ImageInput, messages: Sequence[dict[str, str]]) -> str:
+        """Go on with a conversation about one image.
+
+        Args:
+            image (`ImageInput`): as in `detect`.
+            messages (`Sequence[dict[str, str]]`): `{"role": "user" | "assistant" | "system", "content": text}` each, a
+                user's last; the image belongs to the first user message.
+
+        Returns:
+            `str`: the answer to the last message.
+        """
+        return "".join(self.stream(image, messages)).strip()
+
+    def stream(
+        self,
+        image: ImageInput,
+        messages: str | Sequence[dict[str, str]],
+        max_new_tokens: int = MAX_CHAT_TOKENS,
+    ) -> Iterator[str]:
+        """Answer piece by piece. Closing the iterator stops the model.
+
+        Args:
+            image (`ImageInput`): as in `detect`.
+            messages (`str` or `Sequence[dict[str, str]]`): a question, or a conversation as in `chat`.
+            max_new_tokens (`int`, *optional*, defaults to 512): the longest answer; less if the model has fewer
+                positions left.
+
+        Returns:
+            `Iterator[str]`: pieces of text, as they come.
+
+        Raises:
+            ValueError: at once, when it is no image or no conversation, or the conversation is too long.
+        """
+        inputs = self._chat_inputs(_conversation(_open(image), messages))
+        room = self._room(inputs["input_ids"].shape[1], max_new_tokens)
+        return stream_pieces(
+            self.model.generate, self.processor.tokenizer, inputs, max_new_tokens=room, **self._generation
+        )
+
+    def importance(self, image: ImageInput, question: str = QUESTIONS[Task.COARSE][0]) -> dict[str, np.ndarray]:
+        """Measure which visual tokens matter most to a question (FaceShield, equation 7 and Fig. 9).
+
+        Args:
+            image (`ImageInput`): as in `detect`.
+            question (`str`, *optional*, defaults to the coarse one): what is asked.
+
+        Returns:
+            `dict[str, np.ndarray]`: `"rgb"` and, for a model that reads it, `"sav"`: arrays `(rows, columns)`,
+            ready for `visualize.importance_map`. All scores together sum to 1; with `pvtm_scope="per_stream"` those of
+            each array do.
+
+        Raises:
+            ValueError: when the model's tokens have no place in the image (`connector="gac"`).
+        """
+        if self.model.config.connector == "gac":
+            raise ValueError("the visual tokens of this model (connector='gac') have no place in the image")
+        pixels = self._pixels([_open(image)])
+        with torch.inference_mode():
+            inputs = self._task_inputs([question], self.model.get_image_features(**pixels))
+            outputs = self.model(**inputs, logits_to_keep=1, output_vision_importance=True)
+        step = self.processor.patch_size * self.processor.projector_downsample
+        rows, columns = (side // step for side in pixels["pixel_values"].shape[-2:])
+        views = outputs.vision_importance[0].float().cpu().numpy().reshape(-1, rows, columns)
+        return dict(zip(("rgb", "sav"), views, strict=False))
+
+    # ---- inside ----
+
+    def _checked(self, tasks: Sequence[Task | str], threshold: float | None) -> tuple[tuple[Task, ...], float]:
+        known = [task.value for task in Task]
+        tasks = (tasks,) if isinstance(tasks, str) else tuple(tasks)
+        for task in tasks:
+            if task not in known:
+                raise ValueError(f"unknown task {task!r}: expected of {', '.join(known)}")
+        threshold = self.model.config.score_threshold if threshold is None else threshold
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"got threshold {threshold}: expected a number from 0 to 1")
+        return tuple(dict.fromkeys(Task(task) for task in tasks)), threshold
+
+    def _judge(
+        self, pictures: list[Image.Image], tasks: tuple[Task, ...], threshold: float, quality: bool
+    ) -> list[Verdict]:
+        features = self._encode(pictures)
+        scores = self._scores(features)
+        answers = self._answers(features, tasks)
+        margin = self.model.config.score_margin
+        return [
+            replace(
+                compose(scores[i], answers[i], threshold, margin),
+                quality=check_quality(picture) if quality else (),
+                model=self.name,
+            )
+            for i, picture in enumerate(pictures)
+        ]
+
+    @torch.inference_mode()
+    def _encode(self, pictures: list[Image.Image]) -> FaceShieldImageFeatures:
+        """Run the vision tower and the connector, once for everything that is asked."""
+        return self.model.get_image_features(**self._pixels(pictures))
+
+    def _pixels(self, pictures: list[Image.Image]) -> dict[str, torch.Tensor]:
+        return dict(self.processor.image_processor(pictures, return_tensors="pt").to(self.model.device))
+
+    def _scores(self, features: FaceShieldImageFeatures) -> list[float]:
+        questions = [QUESTIONS[Task.COARSE][0]] * len(features.pooler_output)
+        inputs = self._task_inputs(questions, features)
+        return self.model.score(inputs, answer_ids=self._answer_ids).tolist()
+
+    def _answers(self, features: FaceShieldImageFeatures, tasks: tuple[Task, ...]) -> list[dict[str, str]]:
+        """Ask every image every task in one batch: the rows of an image stand together."""
+        images = len(features.pooler_output)
+        if not tasks:
+            return [{} for _ in range(images)]
+        questions = [QUESTIONS[task][0] for task in tasks] * images
+        inputs = self._task_inputs(questions, _repeat(features, len(tasks)))
+        length = inputs["input_ids"].shape[1]
+        limits = [self._room(length, MAX_NEW_TOKENS[task]) for task in tasks]
+        written = self.model.generate(**inputs, max_new_tokens=max(limits), **self._generation)
+        new = written[:, length:]
+        # Each task keeps to its own limit, so that its answer does not depend on what else is asked.
+        rows = [row[: limits[i % len(tasks)]] for i, row in enumerate(new)]
+        texts = [text.strip() for text in self.processor.batch_decode(rows, skip_special_tokens=True)]
+        return [{task.value: texts[i * len(tasks) + j] for j, task in enumerate(tasks)} for i in range(images)]
+
+    def _task_inputs(self, questions: list[str], features: FaceShieldImageFeatures) -> dict[str, Any]:
+        """Prompts about images that are encoded already, padded on the left."""
+        image = {"type": "image"}
+        texts = [
+            self.processor.apply_chat_template(
+                [{"role": "user", "content": [image, {"type": "text", "text": question}]}],
+                tokenize=False,
+                add_generation_prompt=True,
+            )
+            for question in questions
+        ]
+        placeholders = self.processor.image_token * self.processor.num_image_tokens
+        tokens = self.processor.tokenizer(
+            [text.replace(self.processor.image_token, placeholders) for text in texts],
+            add_special_tokens=False,  # the chat template wrote them
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+        ).to(self.model.device)
+        return {
+            "input_ids": tokens["input_ids"],
+            "attention_mask": tokens["attention_mask"],
+            "mm_encoder_outputs": {"image": features},
+        }
+
+    def _chat_inputs(self, conversation: list[dict[str, Any]]) -> dict[str, Any]:
+        inputs = self.processor.apply_chat_template(
+            conversation, tokenize=True, return_dict=True, return_tensors="pt", add_generation_prompt=True
+        )
+        return dict(inputs.to(self.model.device))
+
+    def _room(self, length: int, wanted: int) -> int:
+        """Say how many tokens may follow a prompt: as many as wanted, or as the model still has positions for."""
+        positions = self.model.config.text_config.to_dict().get("max_position_embeddings")
+        room = wanted if positions is None else min(wanted, positions - length)
+        if room < min(wanted, MIN_CHAT_TOKENS):
+            raise ValueError(
+                f"the conversation takes {length} tokens, but the model reads and writes at most {positions} "
+                "together: leave out earlier messages or shorten the question"
+            )
+        return room
+
+    @property
+    def _generation(self) -> dict[str, Any]:
+        """Greedy, up to the end of the turn."""
+        stops = self.model.generation_config.eos_token_id
+        stops = set([stops] if isinstance(stops, int) else stops or []) | {self.model.config.turn_end_token_id}
+        return {
+            "do_sample": False,
+            "num_beams": 1,
+            "eos_token_id": sorted(stop for stop in stops if stop is not None) or None,
+            "pad_token_id": self.processor.tokenizer.pad_token_id,
+        }
+
+
+def _open(image: ImageInput) -> Image.Image:
+    """Let an image in; what comes from outside never makes this process fetch a URL."""
+    if isinstance(image, str) and image.lower().startswith(("http://", "https://")):
+        raise ValueError(f"got the URL {image[:100]!r}: nothing is downloaded here; download it and pass its bytes")
+    return to_rgb_image(image)
+
+
+def _conversation(picture: Image.Image, messages: str | Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    """Check messages and put the image into the first of the user's."""
+    turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
+    conversation: list[dict[str, Any]] = []
+    for turn in turns:
+        role, text = turn.get("role"), turn.get("content")
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"got {text!r:.60} as a message: expected words")
+        conversation.append({"role": role, "content": [{"type": "text", "text": text}]})
+    dialogue = conversation[1:] if turns and turns[0].get("role") == "system" else conversation
+    roles = [turn["role"] for turn in dialogue]
+    if len(roles) % 2 == 0 or roles != ["user", "assistant"] * (len(roles) // 2) + ["user"]:
+        raise ValueError(
+            f"got messages of the roles {[turn.get('role') for turn in turns]}: expected 'user' and 'assistant' in "
+            "turns, a user's first and last, with at most one 'system' before them"
+        )
+    dialogue[0]["content"].insert(0, {"type": "image", "image": picture})
+    return conversation
+
+
+def _repeat(features: FaceShieldImageFeatures, times: int) -> FaceShieldImageFeatures:
+    """Repeat each image's features for as many prompts, without copying them."""
+    return type(features)(
+        pooler_output=[tokens for tokens in features.pooler_output for _ in range(times)],
+        tower_tokens=features.tower_tokens and [tokens for tokens in features.tower_tokens for _ in range(times)],
+    )

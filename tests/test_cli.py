@@ -1,0 +1,426 @@
+"""The command line: what it prints, what it writes, and which exit code a script may count on."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from typer.testing import CliRunner
+
+from faceshield_hf import cli
+from faceshield_hf.checkpoints import EMBEDDED_CHECKPOINT
+from faceshield_hf.decision import TASKS
+from faceshield_hf.image_input_faceshield import to_rgb_image
+from faceshield_hf.tasks_faceshield import AttackType, Box, Verdict
+from faceshield_hf.version import __version__
+
+
+pytest_plugins = ["tiny_checkpoint"]
+
+runner = CliRunner()
+SPOOF = Verdict(
+    label="spoof",
+    score=0.9,
+    threshold=0.5,
+    attack_type=AttackType.PRINT,
+    boxes=(Box(0.25, 0.5, 0.75, 1.0, "Print"),),
+    explanation="Halftone dots.",
+    answers={"fine": "The face in the image is a Print attack. Halftone dots."},
+    quality=("blurred",),
+    model="fake",
+)
+REAL = Verdict(label="real", score=0.1, threshold=0.5, attack_type=AttackType.BONAFIDE, model="fake")
+
+
+class FakeShield:
+    """Calls dark images spoofs; remembers how it was called."""
+
+    def __init__(self):
+        self.calls = []
+
+    def detect_batch(self, images, tasks, threshold, **options):
+        self.calls.append((list(images), {"tasks": tasks, "threshold": threshold} | options))
+        results = []
+        for image in images:
+            try:
+                results.append(SPOOF if np.asarray(to_rgb_image(image)).mean() < 128 else REAL)
+            except ValueError as error:
+                results.append(error)
+        return results
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    shield = FakeShield()
+    monkeypatch.setattr(cli, "_load", lambda model, device: shield)
+    return shield
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """dark.png (a spoof), light.png (real), broken.png, more/dark.jpg, more/notes.txt; the working folder."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (80, 40), "black").save("dark.png")
+    Image.new("RGB", (80, 40), "white").save("light.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    (tmp_path / "more").mkdir()
+    Image.new("RGB", (40, 40), "black").save("more/dark.jpg")
+    (tmp_path / "more" / "notes.txt").write_text("not an image")
+    return tmp_path
+
+
+def run(*arguments, **options):
+    return runner.invoke(cli.app, [str(argument) for argument in arguments], **options)
+
+
+# ---- starting ----
+
+
+def test_help_needs_neither_torch_nor_transformers():
+    code = "import sys, faceshield_hf.cli; print([m for m in ('torch', 'transformers', 'cv2') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_help_names_every_command():
+    result = run("--help")
+    assert result.exit_code == 0
+    for command in ("detect", "simulate", "demo", "info"):
+        assert command in result.stdout
+
+
+@pytest.mark.parametrize("command", ["detect", "simulate", "demo", "info"])
+def test_every_command_has_help(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "--help" in result.stdout
+
+
+def test_the_version_is_printed():
+    assert run("--version").stdout.strip() == f"faceshield-hf {__version__}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["detect"],
+        ["detect", "x.png", "--task", "depth"],
+        ["detect", "x.png", "--threshold", "2"],
+        ["detect", "x.png", "--batch-size", "0"],
+        ["simulate", "--faces", "x"],
+        ["simulate", "--faces", "x", "--out", "y", "--domain", "D"],
+    ],
+)
+def test_wrong_usage_exits_with_two(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+# ---- detect: which files ----
+
+
+def test_files_are_found_in_order_each_once(photos):
+    files, missing = cli.find_images(["light.png", "more", "*.png", "more/notes.txt"])
+    assert files == ["light.png", "more/dark.jpg", "broken.png", "dark.png", "more/notes.txt"]
+    assert missing == []
+
+
+def test_globs_go_through_folders_and_take_images_only(photos):
+    assert cli.find_images(["**/d*"])[0] == ["dark.png", "more/dark.jpg"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(photos):
+    Image.new("RGB", (4, 4)).save("photo[1].png")
+    assert cli.find_images(["photo[1].png"]) == (["photo[1].png"], [])
+
+
+@pytest.mark.parametrize("path", ["nothere.png", "*.tiff", "nofolder/"])
+def test_a_path_that_gives_nothing_is_said(photos, path):
+    files, missing = cli.find_images([path])
+    assert files == []
+    assert missing[0][0] == path
+    assert "no such file" in missing[0][1]
+
+
+def test_a_folder_without_images_is_said(photos):
+    (photos / "empty").mkdir()
+    assert "no image in this folder" in cli.find_images(["empty"])[1][0][1]
+
+
+# ---- detect: what is printed ----
+
+
+def test_the_human_form_says_label_type_score_place_reason_and_advice(photos, fake):
+    result = run("detect", "dark.png")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "dark.png: SPOOF (Print), p(spoof) 0.900, threshold 0.500",
+        "  where: (0.25, 0.50) to (0.75, 1.00)",
+        "  why: Halftone dots.",
+        "  photo: The face is blurred: hold the camera still and clean its lens.",
+    ]
+
+
+def test_the_human_form_of_a_real_face_is_one_line(photos, fake):
+    assert run("detect", "light.png").stdout == "light.png: REAL, p(spoof) 0.100, threshold 0.500\n"
+
+
+def test_json_is_one_object_a_line_errors_too(photos, fake):
+    result = run("detect", "dark.png", "broken.png", "--json")
+    dark, broken = map(json.loads, result.stdout.splitlines())
+    assert dark == {"file": "dark.png"} | SPOOF.to_dict()
+    assert broken["file"] == "broken.png"
+    assert "not an image" in broken["error"]
+    assert result.stderr == ""
+
+
+def test_options_reach_the_detector(photos, fake):
+    run("detect", "dark.png", "-t", "fine", "--task", "coarse", "--threshold", "0.25", "--batch-size", "3")
+    (images, options), *_ = fake.calls
+    assert images == ["dark.png"]
+    assert (options["tasks"], options["threshold"], options["batch_size"]) == (["fine", "coarse"], 0.25, 3)
+
+
+def test_without_options_the_detector_keeps_its_defaults(photos, fake):
+    run("detect", "dark.png")
+    options = fake.calls[0][1]
+    assert (options["tasks"], options["threshold"]) == (TASKS, None)
+
+
+def test_images_are_judged_batch_by_batch(photos, fake):
+    run("detect", "dark.png", "light.png", "more", "--batch-size", "2")
+    assert [images for images, _ in fake.calls] == [["dark.png", "light.png"], ["more/dark.jpg"]]
+
+
+def test_an_image_may_come_from_standard_input(photos, fake):
+    result = run("detect", "-", input=(photos / "dark.png").read_bytes())
+    assert result.stdout.startswith("-: SPOOF (Print)")
+
+
+# ---- detect: exit codes ----
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["light.png"], 0),
+        (["dark.png"], 0),
+        (["light.png", "--exit-code"], 0),
+        (["dark.png", "light.png", "--exit-code"], 1),
+        (["broken.png"], 2),
+        (["dark.png", "broken.png", "--exit-code"], 2),
+        (["light.png", "nothere.png"], 2),
+    ],
+)
+def test_exit_codes_are_as_documented(photos, fake, arguments, code):
+    assert run("detect", *arguments).exit_code == code
+
+
+def test_an_unsure_image_is_not_real_for_the_exit_code(photos, fake, monkeypatch):
+    unsure = Verdict(label="unsure", score=0.5, threshold=0.5)
+    monkeypatch.setattr(fake, "detect_batch", lambda images, *args, **options: [unsure])
+    result = run("detect", "dark.png", "--exit-code")
+    assert (result.exit_code, result.stdout) == (1, "dark.png: UNSURE, p(spoof) 0.500, threshold 0.500\n")
+
+
+def test_a_bad_image_is_one_line_on_standard_error_and_the_rest_is_judged(photos, fake):
+    result = run("detect", "broken.png", "dark.png", "--task", "coarse")
+    assert result.stderr.startswith("broken.png: error: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout.startswith("dark.png: SPOOF")
+
+
+def test_a_missing_checkpoint_is_one_line_on_standard_error(photos):
+    result = run("detect", "dark.png", "--model", "/nowhere/model")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("faceshield: error: no checkpoint at /nowhere/model: expected a folder ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_bug_keeps_its_traceback(photos, fake, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(fake, "detect_batch", fail)
+    assert isinstance(run("detect", "dark.png").exception, RuntimeError)
+
+
+# ---- detect: what is written ----
+
+
+def test_csv_has_one_row_an_input(photos, fake):
+    run("detect", "dark.png", "light.png", "broken.png", "--csv", "out.csv")
+    rows = list(csv.DictReader(io.StringIO((photos / "out.csv").read_text())))
+    assert list(rows[0]) == list(cli.CSV_COLUMNS)
+    assert rows[0] == {
+        "file": "dark.png",
+        "label": "spoof",
+        "score": "0.9",
+        "threshold": "0.5",
+        "attack_type": "Print",
+        "boxes": "0.2500 0.5000 0.7500 1.0000",
+        "quality": "blurred",
+        "explanation": "Halftone dots.",
+        "error": "",
+    }
+    assert (rows[1]["label"], rows[1]["boxes"]) == ("real", "")
+    assert (rows[2]["label"], rows[2]["error"] != "") == ("", True)
+
+
+def test_drawings_show_the_boxes_and_leave_the_photos_alone(photos, fake):
+    before = (photos / "dark.png").read_bytes()
+    result = run("detect", "dark.png", "light.png", "more", "broken.png", "--draw", ".")
+    assert result.exit_code == 2
+    assert (photos / "dark.png").read_bytes() == before
+    assert sorted(file.name for file in photos.glob("*-boxes.png")) == [
+        "dark-2-boxes.png",
+        "dark-boxes.png",
+        "light-boxes.png",
+    ]
+    with Image.open(photos / "dark-boxes.png") as drawn:
+        assert drawn.size == (80, 40)
+        assert drawn.convert("RGB").getpixel((20, 39)) == (0x15, 0x65, 0xC0)
+    assert not list(photos.glob("*.part"))
+
+
+def test_stopping_keeps_what_was_judged(photos, fake, monkeypatch):
+    original = fake.detect_batch
+
+    def stop_at_the_second(*args, **options):
+        if fake.calls:
+            raise KeyboardInterrupt
+        return original(*args, **options)
+
+    monkeypatch.setattr(fake, "detect_batch", stop_at_the_second)
+    result = run("detect", "dark.png", "light.png", "--batch-size", "1", "--csv", "out.csv")
+    assert result.exit_code == 130
+    rows = list(csv.DictReader(io.StringIO((photos / "out.csv").read_text())))
+    assert [row["file"] for row in rows] == ["dark.png"]
+
+
+def test_a_table_that_cannot_be_written_is_one_line(photos, fake):
+    result = run("detect", "dark.png", "--csv", "nofolder/out.csv")
+    assert result.exit_code == 2
+    assert "nofolder/out.csv" in result.stderr
+    assert "Traceback" not in result.output
+
+
+# ---- detect: with a real checkpoint, in a process of its own ----
+
+
+def test_the_whole_way_from_a_file_to_json(photos, tiny_folder):
+    Image.fromarray(skimage.data.astronaut()).save("face.jpg")
+    command = [sys.executable, "-c", "from faceshield_hf.cli import main; main()", "detect", "face.jpg"]
+    command += ["--model", str(tiny_folder), "--task", "coarse", "--json", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    verdict = json.loads(done.stdout)
+    assert (verdict["file"], verdict["model"], list(verdict["answers"])) == ("face.jpg", "tiny", ["coarse"])
+    assert done.stderr == "", "no loading bars, no warnings"
+
+
+# ---- the other commands ----
+
+
+def test_info_names_versions_checkpoint_and_device(tiny_folder):
+    result = run("info", "--model", tiny_folder)
+    assert result.exit_code == 0
+    for part in (f"faceshield-hf {__version__}", "transformers", "siglip_vision_model", "phi3", "device"):
+        assert part in result.stdout
+
+
+def test_info_of_the_embedded_checkpoint():
+    result = run("info")
+    assert result.exit_code == 0, result.stderr
+    assert str(EMBEDDED_CHECKPOINT) in result.stdout
+
+
+def test_simulate_writes_images_and_a_table(photos):
+    (photos / "faces").mkdir()
+    Image.fromarray(skimage.data.astronaut()).save("faces/one.png")
+    result = run(
+        "simulate", "--faces", "faces", "--out", "set", "--per-face", 2, "--seed", 3, "--domain", "B", "--workers", 1
+    )
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in (photos / "set" / "metadata.jsonl").read_text().splitlines()]
+    assert len(rows) == 2
+    assert all((photos / "set" / row["file_name"]).is_file() for row in rows)
+    assert {(row["seed"], row["domain"]) for row in rows} == {(3, "B")}
+    assert "2 images in set" in result.stdout
+
+
+def test_simulate_without_faces_is_one_line(photos):
+    (photos / "faces").mkdir()
+    result = run("simulate", "--faces", "faces", "--out", "set")
+    assert result.exit_code == 2
+    assert "no image" in result.stderr
+    assert not (photos / "set").exists()
+
+
+def test_demo_starts_the_space_with_host_port_and_model(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(cli, "_SPACE_APPS", (tmp_path / "missing.py", tmp_path / "app.py"))
+    (tmp_path / "app.py").touch()
+    monkeypatch.setattr(cli.subprocess, "call", lambda command, env: calls.append((command, env)) or 3)
+    result = run("demo", "--host", "0.0.0.0", "--port", 8000, "--model", "some/model")
+    ((command, env),) = calls
+    assert result.exit_code == 3
+    assert command == [sys.executable, str(tmp_path / "app.py")]
+    assert (env["GRADIO_SERVER_NAME"], env["GRADIO_SERVER_PORT"], env["FACESHIELD_MODEL"]) == (
+        "0.0.0.0",
+        "8000",
+        "some/model",
+    )
+
+
+def test_demo_without_gradio_says_what_to_install(monkeypatch):
+    def missing(name):
+        raise cli.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(cli.metadata, "version", missing)
+    result = run("demo")
+    assert result.exit_code == 2
+    assert 'pip install "faceshield-hf[space]"' in result.stderr
+
+
+def test_demo_without_a_space_says_where_it_looked(monkeypatch, tmp_path):
+    monkeypatch.setattr(cli, "_SPACE_APPS", (tmp_path / "app.py",))
+    result = run("demo")
+    assert result.exit_code == 2
+    assert str(tmp_path / "app.py") in result.stderr
+
+
+def test_a_checkout_has_the_space_where_demo_looks():
+    assert any(path.is_file() for path in cli._SPACE_APPS)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_ends_detect_at_once_with_130(photos, tiny_folder):
+    """Killed in the middle of a long run, the table holds whole rows and no half file is left."""
+    for i in range(40):
+        Image.new("RGB", (64, 64), (i, i, i)).save(f"many{i}.png")
+    command = [sys.executable, "-u", "-c", "from faceshield_hf.cli import main; main()", "detect", "many*.png"]
+    command += ["--model", str(tiny_folder), "--batch-size", "1", "--csv", "out.csv", "--device", "cpu"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("many0.png: ")
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert time.monotonic() - started < 30
+    rows = list(csv.DictReader(io.StringIO((photos / "out.csv").read_text())))
+    assert 1 <= len(rows) < 40
+    assert all(row["label"] for row in rows)
+    assert not list(photos.glob("*.part"))
