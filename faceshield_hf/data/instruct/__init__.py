@@ -1,0 +1,1 @@
+"""Instruction data: what is asked of an image and how it is answered."""

