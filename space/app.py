@@ -1,0 +1,123 @@
+"""The FaceShield Space: a face goes in; live or attack, how sure, which attack, where, and why come out.
+
+    python space/app.py [--host 127.0.0.1] [--port 7860] [--model REPO_OR_FOLDER]
+
+On the Hugging Face Hub the same file is the Space's `app_file`: host, port and model then come from the environment
+(`GRADIO_SERVER_NAME`, `GRADIO_SERVER_PORT`, `FACESHIELD_MODEL`). This file loads the model and serves; the page itself
+is in `ui_page.py`.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+
+import spaces  # noqa: F401  # isort: skip  (ZeroGPU: before torch and gradio)
+import gradio as gr
+from ui_examples import make_examples
+from ui_page import build_demo
+
+from faceshield_hf.detector import FaceShield
+
+
+MAX_UPLOAD = "20mb"
+STYLE = Path(__file__).parent / "style.css"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Load the model, make the examples and serve until stopped.
+
+    Args:
+        argv (`Sequence[str]`, *optional*): the command line's words; this process's own when `None`.
+    """
+    options = parse_arguments(argv)
+    signal.signal(signal.SIGTERM, _stop)
+    with tempfile.TemporaryDirectory(prefix="faceshield-") as folder:
+        # All that Gradio writes, uploads above all, lies in this one folder and is gone with it.
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "cache")
+        print(f"Loading {options.model or 'the embedded model'} ...", flush=True)
+        try:
+            detector = FaceShield.from_pretrained(options.model)
+        except ValueError as error:
+            sys.exit(f"error: {error}")
+        print("Making the examples ...", flush=True)
+        demo = build_demo(detector, make_examples(Path(folder) / "examples"), options.model)
+        url = launch(demo, options.host, options.port)
+        print(f"FaceShield is at {url} (Ctrl-C stops it)", flush=True)
+        demo.block_thread()
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read host, port and model: from the command line, else from the environment, else the defaults."""
+    parser = argparse.ArgumentParser(description="Serve the FaceShield Space on this machine.")
+    environ = os.environ
+    parser.add_argument("--host", default=environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), help="address to listen on")
+    parser.add_argument(
+        "--port", type=int, default=environ.get("GRADIO_SERVER_PORT", "7860"), help="port to listen on"
+    )
+    parser.add_argument(
+        "--model",
+        default=environ.get("FACESHIELD_MODEL") or None,
+        help="Hub id or folder of a checkpoint; the embedded one by default",
+    )
+    return parser.parse_args(argv)
+
+
+def launch(demo: gr.Blocks, host: str, port: int) -> str:
+    """Serve a page in the background, with its looks and with nothing recorded.
+
+    Args:
+        demo (`gr.Blocks`): as `build_demo` gives it.
+        host (`str`): address to listen on.
+        port (`int`): port to listen on.
+
+    Returns:
+        `str`: the address to open in a browser.
+    """
+    _, url, _ = demo.launch(
+        server_name=host,
+        server_port=port,
+        run_history=False,
+        footer_links=["api", "settings"],
+        max_file_size=MAX_UPLOAD,
+        pwa=False,
+        ssr_mode=False,
+        css_paths=STYLE,
+        theme=_theme(),
+        quiet=True,
+        prevent_thread_lock=True,
+    )
+    return url
+
+
+def _stop(*_: object) -> None:
+    """Leave by the ordinary way, so that the temporary folder is removed; a second signal must not cut that short."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
+
+
+def _theme() -> gr.themes.Base:
+    """Fonts of the visitor's own system, so that the page asks no other host for anything, and readable contrast."""
+    theme = gr.themes.Soft(
+        font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+        font_mono=["ui-monospace", "Consolas", "monospace"],
+    )
+    return theme.set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_label_text_color="*primary_700",
+        block_title_text_color="*primary_700",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        checkbox_label_background_fill_selected="*primary_600",
+    )
+
+
+if __name__ == "__main__":
+    main()
