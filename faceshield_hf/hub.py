@@ -1,7 +1,7 @@
 """What goes to the Hub beside the weights: the model card, with its numbers in the form the Hub reads.
 
-The card is made from the reports that `recipes/evaluate.py` writes: no number in it is typed by hand. It knows the Hub's
-card format and nothing of training.
+The card is made from the reports that `recipes/evaluate.py` writes: no number in it is typed by hand. It knows the
+Hub's card format and nothing of training.
 
 Example:
     >>> from faceshield_hf.hub import eval_results
@@ -35,8 +35,9 @@ _TEMPLATE = """---
 
 # FaceShield tiny
 
-A small multimodal LLM that tells live faces from presentation attacks, names the attack among 12 types, marks it with
-boxes and says why. It is the embedded default of `faceshield_hf` {version}: made on two CPU cores, to try the software.
+A small multimodal LLM that tells live faces from presentation attacks, names the attack among 12 types, marks it
+with boxes and says why. It is the embedded default of `faceshield_hf` {version}: made on two CPU cores, to try the
+software.
 
 **Demo weights, trained on simulated attacks on synthetic faces; not for access control.** They have seen no real
 attack. What they do on real photos is unknown; expect many errors.
@@ -65,8 +66,9 @@ Without the package: `AutoModel.from_pretrained(repo, trust_remote_code=True, re
 
 ## Data
 
-Attacks simulated by `faceshield_hf.data.simulate` on portraits of people who don't exist: faker-js/assets-person-portrait
-(CC0-1.0) and SelfishGene/SFHQ-dataset (MIT). Subjects of training, calibration, validation and test are disjoint.
+Attacks simulated by `faceshield_hf.data.simulate` on portraits of people who don't exist:
+faker-js/assets-person-portrait (CC0-1.0) and SelfishGene/SFHQ-dataset (MIT). Subjects of training,
+calibration, validation and test are disjoint.
 Domains A and B (cameras, light, media) were trained on; domain C, with other variants of every attack, was not.
 
 ## Results

@@ -142,11 +142,13 @@ def put_parts(model: Any, tower: PreTrainedModel, language_model: PreTrainedMode
     model.eval()
     with torch.no_grad():
         found = model(first).logits
-    if not torch.equal(found, expected):
+    difference, scale = (found - expected).abs().max().item(), expected.abs().max().item()
+    # The same sums in another order of memory may round differently; capped or scaled logits are further off.
+    if difference > 64 * torch.finfo(expected.dtype).eps * scale:
         raise ValueError(
-            f'the language model "{language_model.config.model_type}" scales or caps its logits '
-            f"(difference {(found - expected).abs().max().item():.1e}), which a plain linear head cannot repeat: use "
-            "another language model (Phi-3, Llama, Qwen, Mistral, ...)."
+            f'the language model "{language_model.config.model_type}" scales or caps its logits (difference '
+            f"{difference:.1e}), which a plain linear head cannot repeat: use another language model (Phi-3, Llama, "
+            "Qwen, Mistral, ...)."
         )
 
 

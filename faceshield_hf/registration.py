@@ -1,8 +1,8 @@
 """Makes transformers' Auto classes know FaceShield, without importing torch before anyone needs it.
 
 Registering needs the classes, hence torch and seconds. So each class is registered when transformers' own Auto module
-for it is imported (which imports torch anyway), or at once if it is already there. The user sees no difference: by
-the time that `AutoModel` is in hand, it knows FaceShield.
+for it has been imported (which imports torch anyway), or at once if it is already there. The user sees no difference:
+by the time that `AutoModel` is in hand, it knows FaceShield.
 
 Example:
     >>> import faceshield_hf
@@ -14,8 +14,8 @@ Example:
 import importlib
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
+import threading
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -37,54 +37,64 @@ def register() -> None:
     """
     if any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
         return
-    waiting = {name for name in (*PAIRS, *PAIRS.values()) if name not in sys.modules}
-    finder = _AfterImport(waiting)
+    finder = _AfterImport()
     sys.meta_path.insert(0, finder)
     for auto in PAIRS:
-        if auto not in waiting:
+        if auto in sys.modules:
             finder.finished(auto)
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):
-    """Notices when one of some modules has been imported; the import itself is left to the usual finders."""
+    """Notices when modules of transformers and of this package have been imported, which Python does as ever."""
 
-    def __init__(self, waiting: set[str]) -> None:
-        self.waiting = waiting
+    def __init__(self) -> None:
         self.ready: set[str] = set()
+        self.registered: set[str] = set()
+        self.importing = threading.local()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Wraps the loader of an awaited module so that its end is seen."""
-        if fullname not in self.waiting:
+        """Finds a module as usual and wraps its loader so that its beginning and its end are seen."""
+        if fullname.partition(".")[0] not in ("transformers", __package__):
             return None
-        self.waiting.discard(fullname)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
 
-            def exec_module(module: ModuleType) -> None:
+        def exec_module(module: ModuleType) -> None:
+            self.importing.depth = self._depth() + 1
+            try:
                 execute(module)
-                self.finished(fullname)
+            finally:
+                self.importing.depth -= 1
+            self.finished(fullname)
 
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
     def finished(self, name: str) -> None:
-        """Registers a class once both its own module and transformers' are complete."""
+        """Registers what can be registered now that a module is complete."""
         self.ready.add(name)
+        if self._depth() > 0:
+            return  # some modules are half-way through their imports, and an import now would meet them so
         for auto, own in PAIRS.items():
-            if name not in (auto, own):
+            if auto not in self.ready or auto in self.registered:
                 continue
-            if {auto, own} <= self.ready:
+            if own in self.ready:
+                self.registered.add(auto)
                 _register(auto)
-            elif name == auto and own in self.waiting:
-                # If it is neither awaited nor ready it is being imported right now and will come here by itself.
-                importlib.import_module(own)
+            elif own not in sys.modules:
+                importlib.import_module(own)  # whose own end comes by here
+
+    def _depth(self) -> int:
+        """How many modules of both packages this thread is in the middle of importing."""
+        return vars(self.importing).get("depth", 0)
 
 
 def _register(auto: str) -> None:
-    """Registers our class with one Auto module; no other may be imported here, some are half-way through theirs."""
+    """Registers our class with one Auto module, importing no other."""
     module, own = sys.modules[auto], sys.modules[PAIRS[auto]]
     config = importlib.import_module(PAIRS[f"{AUTO}.configuration_auto"]).FaceShieldConfig
     if auto.endswith(".configuration_auto"):

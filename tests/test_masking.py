@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import GRID, TEXT, VISION, encode, question, tiny_config, tiny_model, tiny_processor
+from tiny import GRID, TEXT, VISION, encode, question, tiny_model, tiny_processor
 from transformers import SiglipTextConfig
 from transformers.utils import logging
 
@@ -187,7 +187,3 @@ def test_a_text_tower_of_another_width_is_refused_with_both_widths():
             pvtm_prompt_source="text_tower",
             prompt_tower_config=SiglipTextConfig(**{**READER, "hidden_size": 24}),
         )
-
-
-def test_masking_is_configured_by_the_papers_values():
-    assert (tiny_config().pvtm_keep_ratio, tiny_config().pvtm_mask_prob) == (0.1, 0.05)

@@ -232,10 +232,10 @@ def test_a_language_model_whose_head_has_a_bias_is_refused(folder):
 def test_a_part_with_missing_weights_is_refused_with_one_of_their_names(folder, tmp_path):
     shutil.copytree(folder("dinov2"), tmp_path, dirs_exist_ok=True)
     weights = load_file(tmp_path / "model.safetensors")
-    renamed = {name.replace("q_proj", "query"): tensor for name, tensor in weights.items()}
+    renamed = {name.replace("fc1", "dense1"): tensor for name, tensor in weights.items()}
     assert renamed.keys() != weights.keys()
     save_file(renamed, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=r"lacks 4 weights of Dinov2Model, e\.g\. .*q_proj"):
+    with pytest.raises(ValueError, match=r"lacks 4 weights of Dinov2Model, e\.g\. .*fc1"):
         compose(str(tmp_path), folder("phi3"))
 
 

@@ -68,7 +68,8 @@ def test_the_auto_classes_make_our_classes(tmp_path, processor):
         "from faceshield_hf.modeling_faceshield import FaceShieldModel",
         "from faceshield_hf.processing_faceshield import FaceShieldProcessor",
         "import faceshield_hf; import transformers.modeling_utils",
-        "import faceshield_hf; from transformers import Phi3ForCausalLM, pipeline, Trainer",
+        "import faceshield_hf; from transformers import Phi3ForCausalLM",
+        "import faceshield_hf; from transformers import pipeline, Trainer",
     ],
 )
 @pytest.mark.slow

@@ -41,7 +41,7 @@ class TowerArguments:
     eval_data: list[str] = field(default_factory=list, metadata={"help": "Folders of other subjects."})
     weights: str | None = field(default=None, metadata={"help": "torchvision's MobileNetV2 file."})
     frozen_blocks: int = field(default=3, metadata={"help": "First blocks that stay as pretrained."})
-    tower_learning_rate: float = field(default=2e-4, metadata={"help": "Peak for the tower; learning_rate is the heads'."})
+    tower_learning_rate: float = field(default=2e-4, metadata={"help": "Peak of the tower's."})
 
 
 class TowerTrainer(Trainer):
@@ -65,7 +65,8 @@ def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> No
     out = Path(str(training_args.output_dir))
     set_seed(training_args.seed)
     tower = imagenet_mobilenet_v2(arguments.weights, OUTPUT_STRIDE)
-    model = TowerWithHeads(tower, arguments.frozen_blocks).to(memory_format=torch.channels_last)
+    model = TowerWithHeads(tower, arguments.frozen_blocks)
+    model.use_memory_format(torch.channels_last)
     processor, grid = tiny_image_processor(), IMAGE_SIZE // OUTPUT_STRIDE
     training_args.label_names = ["type_labels", "cell_labels", "box_labels"]
     training_args.remove_unused_columns = False

@@ -127,6 +127,8 @@ def test_accelerate_launches_lora_on_a_stage(start, tmp_path):
     command += ["--config_file", str(RECIPES / "accelerate" / "cpu.yaml"), str(RECIPES / "sft.py")]
     lora = ["--use_peft", "true", "--train_parts", "connector", "--lora_target_modules", "qkv_proj", "o_proj"]
     command += arguments(start, tmp_path / "out", "--max_steps", "1", *lora)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
