@@ -14,11 +14,11 @@ PIP := $(BIN)/python -m pip
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quality style bench screenshot clean
+.PHONY: help install demo test quality style bench screenshot checkpoint-code clean
 
 help: ## list the targets
 	@echo "make TARGET [PYTHON=$(PYTHON)] [VENV=$(VENV)] [HOST=$(HOST)] [PORT=$(PORT)]"
-	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 install: $(VENV)/.dev ## make the virtual environment with everything (train, space, dev)
 
@@ -43,6 +43,9 @@ bench: $(VENV)/.dev ## run the timings in tests/benchmarks/
 
 screenshot: $(VENV)/.dev ## photograph the Space into docs/images/space.png (needs a Chromium)
 	$(BIN)/python scripts/screenshot_space.py
+
+checkpoint-code: ## copy the Hub set's code into the embedded checkpoint again
+	cd faceshield_hf && for file in *_faceshield.py; do cp "$$file" assets/faceshield-tiny/; done
 
 clean: ## remove the virtual environment, caches and build output
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
