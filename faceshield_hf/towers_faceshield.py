@@ -112,7 +112,7 @@ def patch_grid(vision_config: PreTrainedConfig, picture_size: tuple[int, int]) -
     Raises:
         ValueError: If the configuration has no patch size.
     """
-    patch_size = vision_config.to_dict().get("patch_size")
+    patch_size = vars(vision_config).get("patch_size")
     if patch_size is None:
         raise ValueError(
             f'the vision tower "{vision_config.model_type}" gives tokens but its configuration has no patch_size: use '

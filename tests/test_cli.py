@@ -412,7 +412,14 @@ def test_ctrl_c_ends_detect_at_once_with_130(photos, tiny_folder):
         Image.new("RGB", (64, 64), (i, i, i)).save(f"many{i}.png")
     command = [sys.executable, "-u", "-c", "from faceshield_hf.cli import main; main()", "detect", "many*.png"]
     command += ["--model", str(tiny_folder), "--batch-size", "1", "--csv", "out.csv", "--device", "cpu"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Whoever runs the tests in the background may have told them to ignore Ctrl-C: the program starts without that.
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stdout.readline().startswith("many0.png: ")
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
