@@ -16,7 +16,7 @@ from faceshield_hf.tasks_faceshield import AttackType, Task
 
 SPLITS = ("train", "validation", "test")
 
-# column -> type, apart from the image and the nested columns; `features` builds on it and so does `validate_record`.
+# column -> type, apart from the image and the nested columns
 _SCALARS = {
     "width": "int32",
     "height": "int32",

@@ -19,12 +19,10 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from faceshield_hf.data.samples import Sample
+from faceshield_hf.decision import TASKS
 from faceshield_hf.detector import FaceShield
 from faceshield_hf.evaluation import metrics
 from faceshield_hf.tasks_faceshield import Task, Verdict, parse_answer
-
-
-TASKS = (Task.COARSE, Task.FINE, Task.REASONING, Task.LOCALIZATION)
 
 
 @dataclass(frozen=True)
