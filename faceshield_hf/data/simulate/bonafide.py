@@ -1,4 +1,4 @@
-"""What real people look like: own glasses, freckles, moles, daily make-up, a shiny forehead.
+"""What real people look like: own glasses, freckles, moles, beards, daily make-up, a shiny forehead.
 
 Drawn on live faces and on the faces under or in an attack alike, because none of it is an attack. Amounts follow
 everyday life: each is absent more often than present, and always weaker than the attack that it might be taken for.
@@ -20,12 +20,23 @@ import cv2
 import numpy as np
 
 from .anatomy import MOUTH, FaceShape
-from .imaging import Size, blur, chance, ellipse_points, mix, multiply, stroke_mask, uniform
+from .imaging import (
+    Size,
+    blur,
+    chance,
+    ellipse_points,
+    fractal_noise,
+    mix,
+    multiply,
+    smooth_curve,
+    stroke_mask,
+    uniform,
+)
 from .scene import Frame
 
 
 def everyday(frame: Frame, rng: np.random.Generator, glasses: bool = True) -> Frame:
-    """Give the face some of what faces have in daily life.
+    """Give the face some of what faces have in daily life; plain photographs get a third of it.
 
     Args:
         frame (`Frame`): the scene.
@@ -34,8 +45,11 @@ def everyday(frame: Frame, rng: np.random.Generator, glasses: bool = True) -> Fr
             eyes take them off.
     """
     image = frame.image
-    spots, paint, shine, spectacles = rng.random(4) < (0.3, 0.25, 0.3, 0.25)
-    own = rng.spawn(4)
+    share = 0.33 if frame.natural else 1.0
+    spots, paint, shine, spectacles, beard = rng.random(5) < np.array([0.3, 0.25, 0.3, 0.25, 0.12]) * share
+    own = rng.spawn(5)
+    if beard:
+        image = _beard(image, frame, own[4])
     if spots:
         image = _spots(image, frame.shape, own[0])
     if paint:
@@ -98,6 +112,20 @@ def _spots(image: np.ndarray, shape: FaceShape, rng: np.random.Generator) -> np.
         cv2.circle(layer, fixed, max(8, int(16 * radius)), int(uniform(rng, (100, 255))), -1, cv2.LINE_AA, 4)
     mask = blur(layer.astype(np.float32) / 255, 0.02 * shape.unit) * shape.mask(shape.outline(0.95), size, 2)
     return image * (1 - (0.25 if freckles else 0.65) * mask[..., None] * np.array([0.7, 1.0, 1.0], np.float32))
+
+
+def _beard(image: np.ndarray, frame: Frame, rng: np.random.Generator) -> np.ndarray:
+    """Stubble to a short beard, with a moustache in most: strands in the shade of dark skin."""
+    shape, size = frame.shape, frame.size
+    outline = [(-2.0, 1.6), (-1.35, 2.05), (-0.95, 1.75), (0.95, 1.75), (1.35, 2.05), (2.0, 1.6), (1.75, 2.9),
+               (1.0, 3.75), (0, 4.0), (-1.0, 3.75), (-1.75, 2.9)]  # fmt: skip
+    area = shape.mask(smooth_curve(np.array(outline)), size, 0.22 * shape.unit)
+    if chance(rng, 0.25):  # chin only
+        area = area * shape.mask([(-1.1, 2.7), (1.1, 2.7), (0.9, 4.2), (-0.9, 4.2)], size, 0.15 * shape.unit)
+    strands = fractal_noise(size, max(1.2, 0.09 * shape.unit), rng, 2)
+    thin = np.clip(area * (1 - lips(shape, size, 1.1)), 0, 1) * np.clip(0.5 + 0.9 * strands, 0, 1)
+    colour = frame.skin * np.array([0.32, 0.3, 0.3]) * uniform(rng, (0.5, 1.3))
+    return mix(image, np.clip(colour, 0.02, 0.9), uniform(rng, (0.2, 0.75)) * thin)
 
 
 def _daily_makeup(image: np.ndarray, frame: Frame, rng: np.random.Generator) -> np.ndarray:

@@ -4,7 +4,7 @@ The order is the physical one: light on the scene, lens (blur, vignetting), expo
 noise in linear light, tone curve, sharpening, JPEG once or twice. Display values are treated as square roots of linear
 ones, close to sRGB's curve and much cheaper. Ranges come from the domain. The noise model (Poisson and Gaussian,
 variance linear in the signal) is that of Foi et al., IEEE TIP 2008. Knows nothing of attacks: a mask of self-luminous
-areas is the only thing it is told about the scene.
+areas, and the scene that exposure is metered on, are all it is told.
 
 Example:
     >>> import numpy as np
@@ -16,7 +16,7 @@ Example:
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import cv2
 import numpy as np
@@ -49,6 +49,7 @@ class Camera:
         sharpen (`float`): unsharp gain.
         qualities (`tuple[int, ...]`): JPEG qualities, one or two.
         subsample (`bool`): 4:2:0 chroma in the last JPEG.
+        plain (`bool`): exposure is left as it is.
     """
 
     tilt: float
@@ -67,15 +68,16 @@ class Camera:
     sharpen: float
     qualities: tuple[int, ...]
     subsample: bool
+    plain: bool = False
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, domain: Domain) -> "Camera":
-        """Draw a camera of the domain."""
+    def draw(cls, rng: np.random.Generator, domain: Domain, plain: bool = False) -> "Camera":
+        """Draw a camera of the domain; a plain one leaves the photo's own light, exposure and colours alone."""
         dark = chance(rng, domain.low_light)
-        noise = uniform(rng, domain.noise) * (1.8 if dark else 1.0)
+        noise = uniform(rng, domain.noise) * (1.6 if dark else 1.0)
         first = int(uniform(rng, domain.quality))
         second = int(uniform(rng, domain.quality))
-        return cls(
+        drawn = cls(
             tilt=uniform(rng, (0.0, 0.9)),
             direction=uniform(rng, (0, 2 * np.pi)),
             warmth=uniform(rng, domain.warmth),
@@ -83,7 +85,7 @@ class Camera:
             blur=uniform(rng, domain.lens_blur) * (1.6 if chance(rng, 0.12) else 1.0),
             motion=uniform(rng, (1.5, 6)) if chance(rng, 0.12) else 0.0,
             vignette=uniform(rng, domain.vignette),
-            exposure=uniform(rng, domain.exposure) * (0.7 if dark else 1.0),
+            exposure=uniform(rng, domain.exposure) * (0.75 if dark else 1.0),
             noise=noise,
             read_noise=0.15 * noise + (0.008 if dark else 0.0),
             grain=uniform(rng, (0.0, 0.9)),
@@ -93,6 +95,23 @@ class Camera:
             qualities=(first, second) if chance(rng, 0.4) else (first,),
             subsample=chance(rng, 0.7),
         )
+        if not plain:
+            return drawn
+        return replace(
+            drawn,
+            tilt=0.0,
+            warmth=0.0,
+            green=0.0,
+            blur=0.4 * drawn.blur,
+            motion=0.0,
+            vignette=0.0,
+            noise=0.3 * drawn.noise,
+            read_noise=0.3 * drawn.read_noise,
+            contrast=0.0,
+            saturation=1.0,
+            sharpen=0.0,
+            plain=True,
+        )
 
     def describe(self) -> dict[str, float | bool | list[int]]:
         """The parameters as plain JSON values."""
@@ -100,7 +119,13 @@ class Camera:
         fields["qualities"] = list(self.qualities)
         return fields
 
-    def shoot(self, image: np.ndarray, rng: np.random.Generator, glowing: np.ndarray | None = None) -> bytes:
+    def shoot(
+        self,
+        image: np.ndarray,
+        rng: np.random.Generator,
+        glowing: np.ndarray | None = None,
+        meter: np.ndarray | None = None,
+    ) -> bytes:
         """Light the scene, photograph it and encode it.
 
         Args:
@@ -108,20 +133,30 @@ class Camera:
             rng (`np.random.Generator`): draws the noise.
             glowing (`np.ndarray` of shape `(height, width)`, *optional*): 1 on self-luminous areas, which room light
                 hardly changes.
+            meter (`np.ndarray` of shape `(height, width, 3)`, *optional*): the scene that the exposure was set on,
+                as cameras lock it; the image itself if not given.
 
         Returns:
             `bytes`: a JPEG file.
         """
         linear = np.square(np.clip(image, 0, 1))
-        linear *= self._light(linear.shape[:2], glowing, rng)
+        light = self._light(linear.shape[:2], glowing, rng)
+        measured = np.square(np.clip((image if meter is None else meter)[::4, ::4], 0, 1)) * light[::4, ::4]
+        linear *= light
         linear = self._lens(linear)
-        linear *= self._gain(linear)
+        linear *= 1.0 if self.plain else self._gain(measured)
         linear += self._noise(linear, rng)
         display = np.sqrt(np.clip(linear, 0, 1, out=linear), out=linear)
-        display += self.contrast * (display * display * (3 - 2 * display) - display)
-        display = saturate(display, self.saturation)
+        if self.contrast:
+            curve = (3 - 2 * display) * display
+            curve -= 1
+            curve *= display
+            curve *= self.contrast
+            display += curve
+        if self.saturation != 1:
+            display = saturate(display, self.saturation)
         if self.sharpen > 0.05:
-            display = display + self.sharpen * (display - blur(display, 1.1))
+            display = cv2.addWeighted(display, 1 + self.sharpen, blur(display, 1.1), -self.sharpen, 0)
         for quality in self.qualities[:-1]:
             display = jpeg(display, quality)
         sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if self.subsample else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
@@ -154,11 +189,12 @@ class Camera:
             linear = cv2.filter2D(linear, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
         x, y = grid((h, w))
         radius = (x / w - 0.5) ** 2 + (y / h - 0.5) ** 2
-        return linear * (1 - 2 * self.vignette * radius)[..., None]
+        linear *= (1 - 2 * self.vignette * radius)[..., None]
+        return linear
 
     def _gain(self, linear: np.ndarray) -> float:
         """Automatic exposure: aims at a mean, but lets no more than a few percent of the frame burn out."""
-        bright = luma(linear[::4, ::4])
+        bright = luma(linear)
         mean = float(np.sqrt(np.maximum(bright, 0)).mean()) + 1e-3
         highlights = float(np.percentile(bright, 96)) + 1e-3
         return float(np.clip(min((self.exposure / mean) ** 2, _HIGHLIGHTS / highlights), 0.1, 6.0))

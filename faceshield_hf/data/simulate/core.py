@@ -33,10 +33,11 @@ from .paper_mask import paper_mask
 from .partial import partial_eye, partial_mouth
 from .printed import printed_photo
 from .replay import replayed_screen
-from .scene import Placement, compose, draw_placement
+from .scene import Frame, Placement, compose, draw_placement
 from .source import Source, prepare
 from .tattoo import tattoo
 from .traces import Traces
+from .wear import cast_shadow, dress, headwear
 
 
 _MEDIA = {AttackType.PRINT: printed_photo, AttackType.REPLAY: replayed_screen}
@@ -137,22 +138,43 @@ def _attempt(
     seeds = rng.integers(0, 2**63, 4)
     framing, staging, attack, shooting = (np.random.default_rng(s) for s in seeds)
     place = draw_placement(source, framing, domain, size)
-    camera = Camera.draw(framing, domain)
+    camera = Camera.draw(framing, domain, plain=place.natural)
     finest = _finest(camera, place)
+    scene = dress(compose(source, place, staging, domain), staging, domain)
+    shadow = cast_shadow(scene, staging)
     if attack_type in _MEDIA:
-        traces = _MEDIA[attack_type](source, place, attack, domain, finest)
+        traces = _MEDIA[attack_type](source, place, attack, domain, finest, scene)
     else:
-        frame = replace(compose(source, place, staging, domain), finest=finest)
-        frame = everyday(frame, staging, glasses=attack_type not in _WITHOUT_GLASSES)
-        traces = Traces(frame.image) if attack_type.is_live else _ON_FACE[attack_type](frame, attack, domain)
-    data = camera.shoot(traces.image, shooting, traces.glowing)
+        traces = _on_person(replace(scene, finest=finest), attack_type, staging, attack, domain)
+    lit = traces.image
+    if shadow is not None:
+        shade = shadow if traces.glowing is None else shadow + 0.75 * traces.glowing * (1 - shadow)
+        lit = lit * shade[..., None]
+    # The exposure is metered on the scene without the attack: else the background would tell of the attack.
+    data = camera.shoot(lit, shooting, traces.glowing, meter=scene.image)
     image = Image.open(io.BytesIO(data))
     image.load()
     attributes: dict = {"domain": domain.name, **traces.attributes}
     attributes["face_share"] = round(place.face_height / place.size[0], 4)
     attributes["face_box"] = _face_box(place)
+    attributes["natural"] = place.natural
     attributes["camera"] = camera.describe()
     return Simulated(image, attack_type, traces.boxes(), tuple(traces.cues), attributes, data)
+
+
+def _on_person(
+    frame: Frame, attack_type: AttackType, staging: np.random.Generator, attack: np.random.Generator, domain: Domain
+) -> Traces:
+    """The person, what is everyday about them, the attack if any, and what is worn over both."""
+    frame = everyday(frame, staging, glasses=attack_type not in _WITHOUT_GLASSES)
+    worn = headwear(frame, staging, domain)
+    if worn is not None:
+        frame = replace(frame, covered=worn.mask)
+    traces = Traces(frame.image) if attack_type.is_live else _ON_FACE[attack_type](frame, attack, domain)
+    if worn is not None:
+        traces.image = worn.over(traces.image)
+        traces.regions = [(name, mask * (1 - worn.mask)) for name, mask in traces.regions]
+    return traces
 
 
 def _face_box(place: Placement) -> list[float]:

@@ -1,8 +1,8 @@
 """The three simulated domains: which cameras, places and attack variants each one has.
 
 A is a phone held at arm's length indoors, B a webcam in an office, C a surveillance or action camera outdoors and at
-night. A and B share attack variants with other ranges; every `*_variants` field of C names variants that neither A nor
-B ever draws, so that testing on C means unseen attacks as well as an unseen camera. Ranges are `(low, high)`. This
+night. A and B share some attack variants, under other cameras; every variant field of C names variants that neither A
+nor B ever draws, so that testing on C means unseen attacks as well as an unseen camera. Ranges are `(low, high)`. This
 module only holds numbers and names.
 
 Example:
@@ -27,7 +27,8 @@ class Domain:
         long_side (`Range`): pixels.
         angle (`Range`): degrees the head or camera is tilted.
         plates (`tuple[str, ...]`): backgrounds that replace the photo's own.
-        own_background (`float`): share of images that keep the photo's background.
+        natural (`float`): share of plain photographs, cropped and hardly changed.
+        own_background (`float`): share of the other images that keep the photo's background.
         lens_blur, noise, quality, warmth, exposure, vignette, sharpen (`Range`): the camera; blur in pixels at 512 px,
             noise as linear standard deviation at white, JPEG quality 0..100, log ratio of red to blue gain, mean
             display brightness 0..1, darkening of the corners 0..1, unsharp gain.
@@ -42,6 +43,7 @@ class Domain:
     long_side: Range
     angle: Range
     plates: tuple[str, ...]
+    natural: float
     own_background: float
     lens_blur: Range
     noise: Range
@@ -67,20 +69,21 @@ class Domain:
 DOMAINS: dict[str, Domain] = {
     "A": Domain(
         name="A",
-        aspects=(0.75, 0.5625, 1.0, 1.3333),
-        long_side=(384, 640),
+        aspects=(0.75, 0.5625, 1.0, 1.3333, 1.7778),
+        long_side=(384, 720),
         angle=(-16, 16),
-        plates=("wall", "curtain", "shelf", "room"),
+        plates=("wall", "curtain", "shelf", "room", "posters", "lattice"),
+        natural=0.22,
         own_background=0.6,
         lens_blur=(0.2, 1.3),
         noise=(0.004, 0.024),
         quality=(55, 96),
         warmth=(-0.12, 0.22),
-        exposure=(0.34, 0.6),
+        exposure=(0.36, 0.6),
         vignette=(0.0, 0.25),
         sharpen=(0.0, 0.9),
         low_light=0.12,
-        halftones=("dots", "lines"),
+        halftones=("dots", "lines", "stochastic"),
         prints=("inkjet", "laser", "photo"),
         screens=("rgb stripe", "pentile"),
         devices=("phone", "tablet"),
@@ -90,24 +93,25 @@ DOMAINS: dict[str, Domain] = {
         glasses=("funny-eye glasses", "printed-eye glasses"),
         patches=("printed strip", "held photo"),
         makeups=("cosmetic", "impersonation", "painted blocks"),
-        tattoos=("tribal", "star", "script", "band"),
+        tattoos=("tribal", "star", "script", "band", "heart"),
     ),
     "B": Domain(
         name="B",
         aspects=(1.3333, 1.7778, 1.0, 0.8),
-        long_side=(320, 600),
+        long_side=(320, 640),
         angle=(-10, 10),
-        plates=("wall", "office", "shelf", "blinds"),
+        plates=("wall", "office", "shelf", "blinds", "flag", "board"),
+        natural=0.25,
         own_background=0.5,
         lens_blur=(0.4, 1.7),
         noise=(0.006, 0.032),
         quality=(40, 90),
         warmth=(-0.25, 0.12),
-        exposure=(0.3, 0.55),
+        exposure=(0.32, 0.56),
         vignette=(0.0, 0.35),
         sharpen=(0.2, 1.6),
         low_light=0.18,
-        halftones=("dots", "squares"),
+        halftones=("dots", "squares", "stochastic"),
         prints=("inkjet", "laser", "gray laser"),
         screens=("rgb stripe", "bgr stripe"),
         devices=("monitor", "tablet", "phone"),
@@ -117,20 +121,21 @@ DOMAINS: dict[str, Domain] = {
         glasses=("funny-eye glasses", "paper glasses"),
         patches=("printed strip", "taped paper"),
         makeups=("cosmetic", "aged", "painted blocks"),
-        tattoos=("tribal", "ring", "script", "web"),
+        tattoos=("tribal", "ring", "script", "web", "leaf"),
     ),
     "C": Domain(
         name="C",
         aspects=(1.7778, 1.5, 0.6667, 1.0),
         long_side=(320, 640),
         angle=(-22, 22),
-        plates=("foliage", "night", "tiles", "street"),
+        plates=("foliage", "night", "tiles", "street", "banner", "sky"),
+        natural=0.25,
         own_background=0.55,
         lens_blur=(0.3, 2.2),
-        noise=(0.005, 0.042),
+        noise=(0.005, 0.034),
         quality=(30, 94),
         warmth=(-0.3, 0.32),
-        exposure=(0.24, 0.66),
+        exposure=(0.3, 0.66),
         vignette=(0.0, 0.45),
         sharpen=(0.0, 2.0),
         low_light=0.25,
@@ -138,7 +143,7 @@ DOMAINS: dict[str, Domain] = {
         prints=("newspaper", "glossy poster"),
         screens=("delta", "quad"),
         devices=("laptop", "bezel-less phone"),
-        mask_materials=("metallic plastic", "half mask"),
+        mask_materials=("metallic plastic", "half mask", "transparent half mask"),
         silicones=("whole-head latex", "wrinkled silicone"),
         mannequins=("doll", "wood"),
         glasses=("mask glasses", "eye-picture lenses"),

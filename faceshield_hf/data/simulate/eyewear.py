@@ -87,7 +87,7 @@ def _printed_eyes(frame: Frame, rng: np.random.Generator, domain: Domain) -> Tra
     lens, rim, arms = _rims(frame, rng, half, half * uniform(rng, (0.6, 0.85)), uniform(rng, (0.08, 0.2)), 3.0)
     whole = np.maximum(lens, rim)
     image = _lifted(frame.image, np.maximum(whole, arms), frame, rng)
-    ink = draw_ink(rng, domain)
+    ink = draw_ink(rng, domain, max(frame.size))
     big = uniform(rng, (1.12, 1.45))
     x, y = grid(frame.size)
     eyes = print_ink(eye_picture(frame, rng, big), x, y, ink, rng)
@@ -161,7 +161,7 @@ def _eye_pictures(frame: Frame, rng: np.random.Generator, domain: Domain) -> Tra
     discs = [shape.mask(superellipse((s * 1.02, 0.03), (half, half * 0.75), 2.0), size) for s in (-1, 1)]
     whole = np.maximum(*discs)
     image = _lifted(frame.image, whole, frame, rng)
-    ink = draw_ink(rng, domain)
+    ink = draw_ink(rng, domain, max(frame.size))
     x, y = grid(size)
     shift = 1 + 0.35 * rng.standard_normal(3).clip(-1, 1)
     eyes = print_ink(np.clip(eye_picture(frame, rng, big) * shift, 0, 1), x, y, ink, rng)

@@ -4,7 +4,7 @@ Ranges and reasons:
 
 - material: one colour, Blinn exponent 12..70, strength 0.1..0.6; own relief 10..45 % (painted plaster, plastic and
   wood have no sub-surface scattering and no pores).
-- hair: painted or moulded: one colour with broad streaks (WMCA's and PADISI's mannequins have painted hair or none).
+- hair: painted or moulded: one colour with broad streaks, or none (WMCA's and PADISI's mannequins); half wear a wig.
 - eyes: glass or paint: round iris, one sharp glint, dark lid line, straight stare.
 - neck: ends in a cut above the clothes or a stand.
 
@@ -53,7 +53,7 @@ def fakehead(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces:
     _, v = shape.coordinates(size)
     neck = uniform(rng, (CHIN + 0.6, CHIN + 1.5))
     face = shape.mask(shape.outline(1.0, top=-2.2), size, 0.05 * shape.unit)
-    skull = polygon_mask(size, shape.ellipse((0, 0.2), (2.3, 3.75)), 0.6)  # the cut-out may miss short hair
+    skull = polygon_mask(size, shape.ellipse((0, 0.2), (2.45, 3.9)), 0.6)  # the cut-out may miss short hair
     head = np.maximum(np.maximum(frame.head(neck), face), skull)
     colour = np.array(COLOURS[kind]) * (1 + 0.05 * rng.standard_normal(3).clip(-2, 2))
     if kind == "skin paint":
@@ -79,12 +79,18 @@ def fakehead(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces:
         body = _painted_features(body, frame, rng, scene_light)
     body = _lids(body, frame)
     body = body + (strength * shading.specular)[..., None] * (1 - body)
-    image = mix(frame.image, np.clip(body, 0, 1), head)
+    image = frame.image
+    wig = chance(rng, 0.5)
+    if frame.behind is not None and not wig:  # hair that a bald or painted head does not have
+        u, _ = shape.coordinates(size)
+        loose = frame.person * np.clip((neck + 0.4 - v) / 0.3, 0, 1) * np.clip((np.abs(u) - 1.2) / 0.2, 0, 1)
+        image = mix(image, frame.behind, np.maximum(loose, frame.person * np.clip((-2.5 - v) / 0.3, 0, 1)))
+    image = mix(image, np.clip(body, 0, 1), head)
     cut = shape.points([(x, neck + 0.05 * x * x) for x in np.linspace(-1.6, 1.6, 9)])
     seam = stroke_mask(size, [cut], 0.12 * shape.unit, 0.08 * shape.unit) * frame.person
     traces.image = np.clip(multiply(image, seam, 0.5), 0, 1)
     traces.mark("mannequin head", head)
-    traces.note(material=kind, gloss=gloss, gloss_strength=strength, painted=painted, hair=with_hair)
+    traces.note(material=kind, gloss=gloss, gloss_strength=strength, painted=painted, hair=with_hair, wig=wig)
     traces.cue("one uniform material without skin texture")
     traces.cue("painted, staring eyes", painted and shape.unit > 9)
     traces.cue("moulded or painted hair", with_hair)

@@ -17,7 +17,7 @@ import json
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from .source import prepare
 
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-_FORMAT = 2  # raised when the same settings would give other images: old unfinished runs are then refused
+_FORMAT = 3  # raised when the same settings would give other images: old unfinished runs are then refused
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class _Job:
     out: str
     seed: int
     domain: str
+    subject: str
 
 
 def list_faces(folder: Path | str) -> list[Path]:
@@ -77,6 +78,7 @@ def simulate_folder(
     attack_types: Sequence[AttackType | str] | None = None,
     live_share: float = 0.3,
     root: Path | str | None = None,
+    subjects: Mapping[str, str] | None = None,
 ) -> Path:
     """Simulate `per_face` images of every face.
 
@@ -91,6 +93,8 @@ def simulate_folder(
         live_share (`float`, *optional*, defaults to 0.3): share of bona fide images.
         root (`Path`, *optional*): folder that sources and subjects are named relative to; the common parent of
             `faces` if not given.
+        subjects (`Mapping[str, str]`, *optional*): source -> whose face it is, where a person has several photos; a
+            file not named there is a person of its own.
 
     Returns:
         `Path`: the written `metadata.jsonl`.
@@ -104,10 +108,13 @@ def simulate_folder(
     out = Path(out)
     sources = [os.path.relpath(f, base).replace(os.sep, "/") for f in files]
     plan = plan_types(len(files), per_face, seed, live_share, kinds)
-    _claim(out, {"format": _FORMAT, "per_face": per_face, "seed": seed, "domain": domain, "live_share": live_share,
-                 "attack_types": [k.value for k in kinds], "sources": _digest(*sources)})  # fmt: skip
+    people = {s: (subjects or {}).get(s, _subject(s)) for s in sources}
+    settings = {"format": _FORMAT, "per_face": per_face, "seed": seed, "domain": domain, "live_share": live_share}
+    settings["attack_types"] = [k.value for k in kinds]
+    settings["sources"] = _digest(*sources, *people.values())
+    _claim(out, settings)
     jobs = [
-        _Job(i, str(f), s, tuple(t.value for t in types), str(out), seed, domain)
+        _Job(i, str(f), s, tuple(t.value for t in types), str(out), seed, domain, people[s])
         for i, (f, s, types) in enumerate(zip(files, sources, plan, strict=True))
     ]
     open_jobs = [job for job in jobs if not _record_file(job).exists()]
@@ -215,7 +222,7 @@ def _row(made: Simulated, file_name: str, job: _Job) -> dict:
         # One JSON string: its keys differ between attacks, and columns need one type.
         "attributes": json.dumps(made.attributes, sort_keys=True),
         "domain": job.domain,
-        "subject_id": str(Path(job.source).with_suffix("")).replace(os.sep, "/"),
+        "subject_id": job.subject,
         "source": job.source,
         "seed": job.seed,
         "width": made.image.width,
@@ -290,6 +297,10 @@ def _claim(out: Path, settings: dict) -> None:
     for folder in ("images", ".simulate/faces"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     _write(file, json.dumps(settings, indent=2).encode())
+
+
+def _subject(source: str) -> str:
+    return str(Path(source).with_suffix("")).replace(os.sep, "/")
 
 
 def _record_file(job: _Job) -> Path:

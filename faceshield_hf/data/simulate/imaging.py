@@ -125,8 +125,13 @@ def mix(image: np.ndarray, other: np.ndarray | Sequence[float], mask: np.ndarray
     part = _extent(mask)
     if part is not None:
         layer = np.asarray(other, np.float32)
-        layer = layer[part] if layer.ndim == 3 else layer
-        out[part] += mask[part].astype(np.float32, copy=False)[..., None] * (layer - out[part])
+        amount = mask[part].astype(np.float32, copy=False)
+        if layer.ndim == 3:
+            # OpenCV wants whole arrays; its weights are taken as they are, for they sum to one.
+            under, over = np.ascontiguousarray(out[part]), np.ascontiguousarray(layer[part])
+            out[part] = cv2.blendLinear(over, under, np.ascontiguousarray(amount), 1 - amount)
+        else:
+            out[part] += amount[..., None] * (layer - out[part])
     return out
 
 
@@ -160,13 +165,13 @@ def drop_shadow(
 
 def luma(image: np.ndarray) -> np.ndarray:
     """Brightness, shape `(height, width)`."""
-    return image @ _LUMA
+    return cv2.transform(np.ascontiguousarray(image, np.float32), _LUMA[None])
 
 
 def saturate(image: np.ndarray, amount: float) -> np.ndarray:
     """Scale colourfulness: 0 is gray, 1 unchanged."""
-    gray = luma(image)[..., None]
-    return gray + amount * (image - gray)
+    matrix = amount * np.eye(3, dtype=np.float32) + (1 - amount) * _LUMA[None]
+    return cv2.transform(np.ascontiguousarray(image, np.float32), matrix.astype(np.float32))
 
 
 def median_colour(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -197,9 +202,10 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
 
 def _extent(mask: np.ndarray, margin: int = 0) -> tuple[slice, slice] | None:
     """The rectangle outside which the mask is zero, grown by a margin: most masks are small, work is done there."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    if not len(columns):
+    rows = np.flatnonzero(mask.any(1))
+    if not len(rows):
         return None
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(0))
     return (
         slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
         slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),

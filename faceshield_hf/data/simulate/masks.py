@@ -52,6 +52,7 @@ MATERIALS: dict[str, tuple[float, float, float] | None] = {
     "metallic plastic": (0.62, 0.55, 0.38),
     "half mask": (0.8, 0.78, 0.74),
     "transparent": (0.9, 0.95, 0.97),
+    "transparent half mask": (0.9, 0.95, 0.97),
 }
 
 
@@ -98,7 +99,8 @@ def rigid_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces
     shape, size = frame.shape, frame.size
     outline = shape.outline(uniform(rng, (0.98, 1.1)), top=uniform(rng, (-2.8, -2.1)))
     area = polygon_mask(size, shape.points(outline), 0.5)
-    if kind == "half mask":
+    clear = kind.startswith("transparent")
+    if kind.endswith("half mask"):
         area = area * _half(frame, rng)
     holes = np.zeros(size, np.float32)
     openings = eye_holes(uniform(rng, (0.36, 0.55)), uniform(rng, (0.16, 0.28)))
@@ -107,7 +109,7 @@ def rigid_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces
         openings.append(ellipse((0, MOUTH), (0.55, 0.1)))
     for hole in openings:
         holes = np.maximum(holes, shape.mask(hole, size, 0.5))
-    if kind == "transparent" and chance(rng, 0.5):
+    if clear and chance(rng, 0.5):
         holes = np.zeros(size, np.float32)
     shell = area * (1 - holes)
     gloss, strength = uniform(rng, (25, 90)), uniform(rng, (0.35, 0.95))
@@ -122,9 +124,8 @@ def rigid_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces
     depth = uniform(rng, (0.35, 0.65))
     image = drop_shadow(frame.image, shell, (0.05 * shape.unit, 0.12 * shape.unit), 0.12 * shape.unit, depth)
     traces = Traces(np.clip(mix(image, body, shell), 0, 1))
-    traces.mark("transparent mask" if kind == "transparent" else "rigid mask", area)
+    traces.mark("transparent mask" if clear else "rigid mask", area)
     traces.note(material=kind, gloss=gloss, gloss_strength=strength, base=base, mouth_slit=slit)
-    clear = kind == "transparent"
     traces.cue("a transparent shell before the face", clear)
     traces.cue("hard plastic highlights", strength > 0.45)
     traces.cue("one uniform hard material instead of skin", not clear)
@@ -207,8 +208,8 @@ def _half(frame: Frame, rng: np.random.Generator) -> np.ndarray:
 
 def _shell(frame: Frame, kind: str, rng: np.random.Generator, diffuse: np.ndarray) -> tuple[np.ndarray, str]:
     """The shell's body colour under diffuse light, and a name for its base."""
-    if kind == "transparent":
-        haze = uniform(rng, (0.08, 0.2))
+    if kind.startswith("transparent"):
+        haze = uniform(rng, (0.12, 0.28))
         dx, dy = rng.uniform(-0.06, 0.06, 2) * frame.shape.unit
         matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
         seen = cv2.warpAffine(frame.image, matrix, (frame.size[1], frame.size[0]), borderMode=cv2.BORDER_REPLICATE)

@@ -18,10 +18,10 @@ import numpy as np
 
 from .bonafide import everyday
 from .domains import Domain
-from .imaging import blur, chance, grid, jpeg, pick, saturate, smooth_noise, uniform
-from .objects import clutter, defocus, plate
-from .scene import Frame, Placement, compose, zoomed
+from .imaging import blur, chance, grid, jpeg, luma, mix, saturate, smooth_noise, uniform
+from .scene import Frame, Placement, compose, crop, zoomed
 from .source import Source
+from .wear import dress, headwear
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ def rounded_box(x: np.ndarray, y: np.ndarray, box: tuple[float, float, float, fl
     return radius - outside - np.minimum(np.maximum(dx, dy), 0)
 
 
+def ambient(scene: Frame) -> float:
+    """How bright a medium is in this scene: paper gets the scene's light, and screens follow it."""
+    return float(np.clip(0.25 + 1.5 * luma(scene.image[::4, ::4]).mean(), 0.5, 1.05))
+
+
 def make_sheet(
     source: Source,
     place: Placement,
@@ -70,8 +75,9 @@ def make_sheet(
     domain: Domain,
     aspects: tuple[float, ...],
     bend: float,
+    scene: Frame,
 ) -> Sheet:
-    """Photograph the person, and pose the photo in a new scene.
+    """Photograph the person, and pose the photo in a scene.
 
     Args:
         source (`Source`): the face.
@@ -80,6 +86,7 @@ def make_sheet(
         domain (`Domain`): backgrounds and frames.
         aspects (`tuple[float, ...]`): possible width / height of the medium.
         bend (`float`): largest bend as a share of the sheet's side; 0 is rigid.
+        scene (`Frame`): what is before the camera without the medium; its person stays behind it, or goes.
     """
     photo, centre = _photo(source, place, rng, domain, aspects)
     size = photo.shape[:2]
@@ -99,7 +106,11 @@ def make_sheet(
         x = x + size[1] * amount * (4 * t * t - 0.3)
         slope = 8 * amount * t + bend * 2.5 * ripple
     picture = cv2.remap(photo, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    scene, held = _around(source, place, rng, domain)
+    held = chance(rng, 0.8)
+    if not held and scene.behind is not None:
+        # Grown a little: the cut-out's soft rim would leave an outline in the air.
+        gone = np.clip(3 * blur(scene.person, 0.006 * max(place.size)), 0, 1)
+        scene = replace(scene, image=mix(scene.image, scene.behind, gone), person=0 * scene.person)
     return Sheet(scene, picture, x, y, (size[0], size[1]), to_frame, slope.astype(np.float32), held)
 
 
@@ -109,21 +120,36 @@ def _photo(
     """The picture that is printed or shown, and where its face is."""
     face = place.face_height
     aspect = aspects[int(rng.integers(len(aspects)))]
-    share = max(uniform(rng, (0.45, 0.92)), face / (1.7 * max(place.size)))
-    height = face / share
-    width = max(height * aspect, 0.82 * face)
-    size = (max(48, round(height)), max(48, round(width)))
-    # Wide media show the face off the middle too: else their boxes would always be centred on the face.
-    slack = max(0.0, 0.5 * size[1] - 0.45 * face)
-    centre = (
-        0.5 * size[1] + uniform(rng, (-0.9, 0.9)) * slack,
-        max(0.52 * face, size[0] * uniform(rng, (0.4, 0.52))),
-    )
-    frame = compose(source, zoomed(place, size, face, centre), rng, domain)
-    frame = everyday(frame, rng)
-    image = blur(frame.image, uniform(rng, (0.2, 0.7)))
+    fills = chance(rng, 0.08)  # no edge is seen: only the surface tells
+    # Rather tight than roomy: large sheets would fill most frames, and one box would fit them all.
+    share = max((0.95 - (0.55 if aspect < 1.2 else 0.3) * float(rng.random()) ** 2.5), face / (1.1 * max(place.size)))
+    share = max(0.3, face / (1.6 * max(place.size))) if fills else share
+    if chance(rng, domain.natural) and not fills:  # an ordinary photo of the person, as it is
+        draws = rng.random(3)
+        part = crop(source, aspect, (draws[0] ** 0.2, draws[1], draws[2]), chance(rng, 0.5), 512)
+        scale = face / part.face_height
+        size = (max(48, round(scale * part.size[0])), max(48, round(scale * part.size[1])))
+        where = replace(part, size=size, face_height=face, centre=(scale * part.centre[0], scale * part.centre[1]))
+    else:
+        height = face / share
+        width = max(height * aspect, 0.82 * face)
+        size = (max(48, round(height)), max(48, round(width)))
+        # Wide media show the face off the middle too: else their boxes would always be centred on the face.
+        slack = max(0.0, 0.5 * size[1] - 0.45 * face)
+        centre = (
+            0.5 * size[1] + uniform(rng, (-0.95, 0.95)) * slack,
+            _between(0.5 * face, size[0] - 0.5 * face, uniform(rng, (0.1, 0.7))),
+        )
+        where = zoomed(place, size, face, centre)
+    frame = everyday(dress(compose(source, where, rng, domain), rng, domain), rng)
+    worn = headwear(frame, rng, domain)
+    image = blur(frame.image if worn is None else worn.over(frame.image), uniform(rng, (0.2, 0.7)))
     image = saturate(image, uniform(rng, (0.9, 1.15)))
-    return jpeg(image, int(rng.integers(70, 96))), centre
+    return jpeg(image, int(rng.integers(70, 96))), where.centre
+
+
+def _between(low: float, high: float, t: float) -> float:
+    return 0.5 * (low + high) if high < low else low + t * (high - low)
 
 
 def _pose(
@@ -142,22 +168,3 @@ def _pose(
     # A near corner must not come closer than half the viewing distance.
     seen = seen / np.clip(1 + depth / focal, 0.5, 2)[:, None] + place.centre
     return cv2.getPerspectiveTransform(corners.astype(np.float32), seen.astype(np.float32))
-
-
-def _around(source: Source, place: Placement, rng: np.random.Generator, domain: Domain) -> tuple[Frame, bool]:
-    """The scene behind the medium: a person who holds it before the face, or just a place."""
-    if chance(rng, 0.55):
-        x, y = place.centre
-        head = replace(
-            place,
-            face_height=place.face_height * uniform(rng, (0.75, 1.0)),
-            centre=(x + 0.1 * place.face_height * uniform(rng, (-1, 1)), y + 0.1 * place.face_height * rng.random()),
-            mirror=chance(rng, 0.5),
-        )
-        return compose(source, head, rng, domain), True
-    image = plate(pick(rng, domain.plates), place.size, rng)
-    if chance(rng, 0.4):
-        image = clutter(image, rng, source.skin)
-    image = defocus(image, uniform(rng, (0.0, 0.012)) * max(place.size))
-    empty = np.zeros(place.size, np.float32)
-    return Frame(image, source.shape, empty, source.skin), False

@@ -20,8 +20,10 @@ from .imaging import (
     blur,
     chance,
     drop_shadow,
+    ellipse_points,
     fractal_noise,
     grid,
+    luma,
     mix,
     multiply,
     pick,
@@ -29,15 +31,17 @@ from .imaging import (
     smooth_noise,
     uniform,
 )
+from .patterns import draw_pattern
 
 
-def plate(kind: str, shape: Size, rng: np.random.Generator) -> np.ndarray:
+def plate(kind: str, shape: Size, rng: np.random.Generator, prints: Sequence[str] = ("star",)) -> np.ndarray:
     """A background of a named kind, sharp; the lens's defocus is the caller's.
 
     Args:
         kind (`str`): one of a domain's `plates`.
         shape (`tuple[int, int]`): height and width.
         rng (`np.random.Generator`): source of randomness.
+        prints (`Sequence[str]`, *optional*): patterns on posters, boards and banners.
 
     Returns:
         `np.ndarray` of shape `(height, width, 3)`, 0..1.
@@ -65,28 +69,92 @@ def plate(kind: str, shape: Size, rng: np.random.Generator) -> np.ndarray:
         green = np.array([0.25, 0.42, 0.16], np.float32) * uniform(rng, (0.6, 1.5))
         leaves = np.stack([fractal_noise(shape, 0.05 * max(h, w), rng, 3) for _ in range(2)], 2)
         image = green * (0.25 + 1.5 * leaves[..., :1]) + 0.15 * leaves[..., 1:]
+    if kind in ("flag", "banner"):
+        image *= _flag(shape, rng)
+    if kind == "lattice":
+        x, y = grid(shape)
+        side = uniform(rng, (0.02, 0.08)) * max(h, w)
+        image *= (1 - 0.4 * ((np.mod(x / side, 1) < 0.15) | (np.mod(y / side, 1) < 0.15)))[..., None]
+    if kind == "sky":
+        height = np.linspace(0, 1, h, dtype=np.float32)[:, None, None]
+        image = np.array([0.45, 0.62, 0.85], np.float32) * (1 - height) + np.float32(0.85) * height
+        image = image + (0.25 * np.clip(fractal_noise(shape, 0.3 * max(h, w), rng) - 0.45, 0, 1))[..., None]
+    if kind in ("posters", "board", "banner"):
+        for _ in range(int(rng.integers(2, 6))):
+            at, side = rng.random(2) * [w, h], uniform(rng, (0.15, 0.5)) * max(h, w)
+            image = stamped(image, at, side, uniform(rng, (-0.2, 0.2)), rng, prints)
     if kind in ("night", "foliage", "street"):
         image *= 0.35 if kind == "night" else 1.0
         image = _lights(image, rng, int(rng.integers(3, 18)))
     return np.clip(image, 0, 1).astype(np.float32)
 
 
-def clutter(image: np.ndarray, rng: np.random.Generator, skin: np.ndarray) -> np.ndarray:
-    """Hang one to three pictures, screens, papers or a hand somewhere on a background."""
+def clutter(
+    image: np.ndarray, rng: np.random.Generator, skin: np.ndarray, prints: Sequence[str] = ("star",)
+) -> np.ndarray:
+    """Hang one to three pictures, screens, papers, signs or a hand somewhere on a background."""
     h, w = image.shape[:2]
     for _ in range(int(rng.integers(1, 4))):
         centre = np.array([uniform(rng, (0, 1)) * w, uniform(rng, (0, 1)) * h])
         side = uniform(rng, (0.15, 0.5)) * max(h, w)
         if chance(rng, 0.2):
             image = hand(image, centre, 0.45 * side, uniform(rng, (-0.7, 0.7)), tone(skin, rng), rng)
+        elif chance(rng, 0.3):
+            image = stamped(image, centre, side, uniform(rng, (-0.3, 0.3)), rng, prints)
         else:
-            image = _panel(image, centre, side, rng)
+            image = panel(image, centre, side, rng)
     return image
+
+
+def stamped(
+    image: np.ndarray,
+    centre: np.ndarray,
+    side: float,
+    angle: float,
+    rng: np.random.Generator,
+    prints: Sequence[str],
+    within: np.ndarray | None = None,
+) -> np.ndarray:
+    """Put a sign on a surface: a bare pattern, a badge with a rim, or a line of text.
+
+    Args:
+        image (`np.ndarray` of shape `(height, width, 3)`): the surface.
+        centre (`np.ndarray` of shape `(2,)`): x, y in pixels.
+        side (`float`): pixels.
+        angle (`float`): radians.
+        rng (`np.random.Generator`): source of randomness.
+        prints (`Sequence[str]`): patterns to choose from.
+        within (`np.ndarray` of shape `(height, width)`, *optional*): where the sign may be.
+    """
+    h, w = image.shape[:2]
+    kind, colours = pick(rng, ("bare", "badge", "badge", "text")), rng.random((3, 3)).astype(np.float32) * 0.9 + 0.05
+    dim = blur(luma(image[::4, ::4]), 0.05 * side)  # how light it is there; no detail is wanted
+    light = cv2.resize(np.clip(dim * 1.2 + 0.15, 0.15, 1.0), (w, h), interpolation=cv2.INTER_LINEAR)[..., None]
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 0.5 * side
+    c, s = np.cos(angle), np.sin(angle)
+    turn = np.array([[c, s], [-s, c]])
+    if kind == "badge":
+        outline = (
+            ellipse_points((0, 0), (0.62 * side, uniform(rng, (0.45, 0.62)) * side))
+            if chance(rng, 0.5)
+            else square * 1.2
+        )
+        for grow, colour in ((1.12, colours[1]), (1.0, colours[2])):
+            area = polygon_mask((h, w), grow * outline @ turn + centre)
+            image = mix(image, colour * light, area if within is None else area * within)
+    ink = _letters(rng) if kind == "text" else draw_pattern(pick(rng, prints), rng)
+    corners = (square * ([1.5, 0.5] if kind == "text" else [0.9, 0.9])) @ turn + centre
+    box = np.array([[0, 0], [ink.shape[1], 0], [ink.shape[1], ink.shape[0]], [0, ink.shape[0]]], np.float32)
+    matrix = cv2.getPerspectiveTransform(box, corners.astype(np.float32))
+    shrink = ink.shape[1] / max(4.0, side)
+    mask = cv2.warpPerspective(blur(ink, 0.4 * shrink), matrix, (w, h), flags=cv2.INTER_LINEAR)
+    return mix(image, colours[0] * light, mask if within is None else mask * within)
 
 
 def tone(skin: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A hand's colour: near the face's skin, a little brighter or darker."""
-    return np.clip(skin * uniform(rng, (0.75, 1.2)) * (1 + 0.05 * rng.standard_normal(3)), 0.05, 0.95)
+    colour = skin * uniform(rng, (0.8, 1.15)) * (1 + 0.03 * rng.standard_normal(3))
+    return np.clip(0.8 * colour + 0.2 * colour.mean(), 0.05, 0.95)
 
 
 def finger(
@@ -133,7 +201,10 @@ def _capsule(
     shade = 0.62 + 0.38 * round_off + 0.1 * np.clip(side, -1, 1)
     for joint in (0.45, 0.8) if joints else ():  # creases over the joints
         shade -= 0.07 * np.exp(-(((t - joint) * length / (0.1 * width)) ** 2))
-    tint = np.asarray(colour * np.array([1.04, 0.98, 0.95]), np.float32)
+    # The skin of a hand is mottled: fixed waves stand for it, drawn the same at any resolution.
+    mottle = np.sin(x * (5.1 / width) + 2 * np.sin(y * (3.3 / width))) * np.sin(y * (6.7 / width) + x * (1.9 / width))
+    shade = shade * (1 + 0.035 * mottle)
+    tint = np.asarray(colour * np.array([1.02, 0.99, 0.97]), np.float32)
     image = mix(image, np.clip(tint * shade[..., None], 0, 1), mask)
     if nail:
         centre = (tx + 0.25 * width * ax / length, ty + 0.25 * width * ay / length)
@@ -201,6 +272,40 @@ def _room_colour(rng: np.random.Generator) -> np.ndarray:
     return np.clip(value * (1 + 0.12 * rng.standard_normal(3)), 0.05, 0.95).astype(np.float32)
 
 
+def _letters(rng: np.random.Generator) -> np.ndarray:
+    """One or two lines of capital letters and digits, 0..1."""
+    canvas = np.zeros((96, 288), np.uint8)
+    lines = int(rng.integers(1, 3))
+    font = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_SIMPLEX)[int(rng.integers(3))]
+    for line in range(lines):
+        word = "".join("ABCDEFGHIKLMNOPRSTUVXYZ0123456789"[k] for k in rng.integers(0, 33, int(rng.integers(3, 8))))
+        (width, height), _ = cv2.getTextSize(word, font, 1.0, 2)
+        scale = min(270 / width, (70 if lines == 1 else 36) / height)
+        base = 84 if lines == 1 else 42 + 46 * line
+        cv2.putText(canvas, word, (8, base), font, scale, 255, int(rng.integers(2, 6)), cv2.LINE_AA)
+    return canvas.astype(np.float32) / 255
+
+
+def _flag(shape: Size, rng: np.random.Generator) -> np.ndarray:
+    """Hanging cloth with bars, a canton or a disc, in folds."""
+    h, w = shape
+    x, y = grid(shape)
+    colours = np.clip(rng.random((4, 3)) ** 0.7, 0.05, 1).astype(np.float32) * 1.4
+    colours[1] = 1.4
+    across = (x / w if chance(rng, 0.5) else y / h) + 0.03 * np.sin(x / w * 9 + y / h * 4)
+    bars = int(rng.integers(2, 12))
+    flag = colours[(np.clip(across, 0, 0.999) * bars).astype(int) % (2 if bars > 4 else 3)]
+    emblem = pick(rng, ("none", "canton", "disc"))
+    if emblem == "canton":
+        flag = mix(flag, colours[3], ((x < 0.45 * w) & (y < 0.5 * h)).astype(np.float32))
+        dots = (np.mod(x / w * 16, 1) - 0.5) ** 2 + (np.mod(y / h * 12, 1) - 0.5) ** 2
+        flag = mix(flag, np.full(3, 1.4), ((dots < 0.05) & (x < 0.44 * w) & (y < 0.49 * h)).astype(np.float32))
+    elif emblem == "disc":
+        flag = mix(flag, colours[3], (np.hypot(x - 0.5 * w, y - 0.5 * h) < 0.25 * min(h, w)).astype(np.float32))
+    folds = np.sin(x / w * uniform(rng, (8, 30)) + 3 * smooth_noise(shape, 0.4 * max(h, w), rng))
+    return flag * (0.85 + 0.15 * folds)[..., None]
+
+
 def _rectangles(image: np.ndarray, rng: np.random.Generator, count: int, upright: bool) -> np.ndarray:
     """Furniture-like boxes; `upright` ones are narrow as books on shelves."""
     h, w = image.shape[:2]
@@ -230,7 +335,7 @@ def _lights(image: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarr
     return out
 
 
-def _panel(image: np.ndarray, centre: np.ndarray, side: float, rng: np.random.Generator) -> np.ndarray:
+def panel(image: np.ndarray, centre: np.ndarray, side: float, rng: np.random.Generator) -> np.ndarray:
     """A framed picture, a poster, a sheet of text, or a lit screen on the wall."""
     h, w = image.shape[:2]
     kind = pick(rng, ("picture", "paper", "screen", "poster"))

@@ -7,7 +7,7 @@ Ranges and reasons:
   exactly).
 - holes: eyes always, mouth in half of them; the wearer's own skin shows, with a shadow of the edge (as WMCA's and
   SiW-M's worn paper masks).
-- bend: one to three creases, a shading of a bent sheet in place of the head's (paper bends in one direction only).
+- bend: up to three creases, a shading of a bent sheet in place of the head's (paper bends in one direction only).
 - worn: shadow at the edge, elastic bands to the ears.
 
 Example:
@@ -31,7 +31,7 @@ from .traces import Traces
 def paper_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces:
     """Put a cut-out printed face over the real one."""
     shape, size = frame.shape, frame.size
-    ink = draw_ink(rng, domain)
+    ink = draw_ink(rng, domain, max(frame.size))
     grow = uniform(rng, (0.94, 1.08))
     outline = scissors(shape.points(shape.outline(grow, top=uniform(rng, (-2.6, -1.9)))), rng)
     sheet = polygon_mask(size, outline, 0.5)
@@ -95,10 +95,10 @@ def _bent(frame: Frame, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     u, v = frame.shape.coordinates(frame.size)
     lit = uniform(rng, (-0.16, 0.16))
     shade = 1 + lit * np.clip(u / 2, -1.2, 1.2) - uniform(rng, (0.0, 0.15)) * np.clip(np.abs(u) / 2.2, 0, 1) ** 2
-    creases = int(rng.integers(1, 4))
+    creases = int(rng.integers(0, 4))
     for k in range(creases):
         across = u if k == 0 else u * float(np.cos(k)) + v * float(np.sin(k))
-        at, depth = uniform(rng, (-1.2, 1.2)) * (k > 0), uniform(rng, (0.06, 0.22))
+        at, depth = uniform(rng, (-1.2, 1.2)) * (k > 0), uniform(rng, (0.04, 0.16))
         d = (across - at) / 0.11
         shade = shade + depth * np.exp(-(d**2)) * np.where(d > 0, 0.7, -1.0)
         shade = shade + 0.35 * depth * np.sign(d) * np.exp(-np.abs(d) / 6)

@@ -81,7 +81,7 @@ def _patch(frame: Frame, rng: np.random.Generator, domain: Domain, region: Regio
     centre = np.array(region.centre) + rng.uniform(-0.12, 0.12, 2)
     corners = _outline(kind, centre, half, uniform(rng, (-0.14, 0.14)), rng)
     patch = shape.mask(corners, size, 0.5)
-    ink = draw_ink(rng, domain)
+    ink = draw_ink(rng, domain, max(frame.size))
     printed = chance(rng, 0.75)
     surface, moved = _content(frame, region, ink, printed, rng)
     u, v = shape.coordinates(size)

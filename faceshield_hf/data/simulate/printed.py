@@ -4,8 +4,9 @@ Ranges and reasons:
 
 - gamut: black 0.06..0.24, paper white 0.86..0.98, saturation 0.5..0.95 (CMYK inks reach neither screen black nor its
   colours (FAS-Aug, arXiv 2409.03501)).
-- halftone: period 2.2..7 px, four screens 15..75 degrees apart, dot shapes of the domain (amplitude-modulated
-  screening; moiré appears where the camera samples it).
+- halftone: period 2..7 px of a 512 px frame, up to twice that in a third of the prints; screens 15..75 degrees apart;
+  dot shapes of the domain (amplitude-modulated screening; moiré appears where the camera samples it) or stochastic
+  dots half a period wide (frequency-modulated, as ink-jet drivers place them).
 - banding: 0..7 %, period 3..30 px, plus missing nozzles (inkjet head passes).
 - paper: grain 1..5 %, gloss streak, curl up to 9 % of a side, perspective to 25 degrees (bent and rotated prints
   help across data sets (arXiv 1901.00488)).
@@ -23,6 +24,7 @@ Example:
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from .domains import Domain
@@ -38,9 +40,9 @@ from .imaging import (
     smooth_noise,
     uniform,
 )
-from .medium import Sheet, make_sheet
+from .medium import Sheet, ambient, make_sheet
 from .objects import holding_fingers, tone
-from .scene import Placement
+from .scene import Frame, Placement
 from .source import Source
 from .traces import Traces
 
@@ -93,15 +95,23 @@ _DOTS = {"photo": (0.0, 0.3), "newspaper": (0.5, 1.0), "laser": (0.3, 0.85), "gr
 _PERIOD = {"newspaper": (3.2, 7.0), "photo": (2.0, 3.0)}
 
 
-def draw_ink(rng: np.random.Generator, domain: Domain) -> Ink:
-    """Draw a printer, its paper and its settings."""
+def draw_ink(rng: np.random.Generator, domain: Domain, long_side: float = 512) -> Ink:
+    """Draw a printer, its paper and its settings.
+
+    Args:
+        rng (`np.random.Generator`): source of randomness.
+        domain (`Domain`): its processes and halftones.
+        long_side (`float`, *optional*, defaults to 512): pixels of the frame, which rulings are relative to.
+    """
     process, spot = pick(rng, domain.prints), pick(rng, domain.halftones)
     white = uniform(rng, (0.8, 0.9) if process == "newspaper" else (0.87, 0.98))
     tint = uniform(rng, (-0.05, 0.05))
+    # Coarse rulings (a small print seen from near) outlive the shrinking to a model's resolution, fine ones beat.
+    ruling = uniform(rng, (1.4, 2.0)) if chance(rng, 0.35) else 1.0
     return Ink(
         process=process,
         spot=spot,
-        period=uniform(rng, _PERIOD.get(process, (2.4, 5.5))),
+        period=ruling * max(0.8, long_side / 512) * uniform(rng, _PERIOD.get(process, (2.4, 5.5))),
         angle=uniform(rng, (0, np.pi / 2)),
         strength=uniform(rng, _DOTS.get(process, (0.1, 0.7))),
         black=uniform(rng, (0.05, 0.12) if process in ("photo", "glossy poster") else (0.1, 0.24)),
@@ -125,10 +135,11 @@ def print_ink(picture: np.ndarray, x: np.ndarray, y: np.ndarray, ink: Ink, rng: 
     """
     shape = picture.shape[:2]
     coverage = 1 - np.clip(saturate(picture, ink.saturation), 0, 1)
+    tile = rng.random((96, 96), dtype=np.float32) if ink.spot == "stochastic" else None
     if ink.strength > 0.05:
         dots = np.empty_like(coverage)
         for channel, turn in enumerate((0.26, 1.31, 0.0)):  # cyan 15, magenta 75, yellow 0 degrees
-            screen = _screen(x, y, ink.period, ink.angle + turn, ink.spot)
+            screen = _screen(x, y, ink.period, ink.angle + turn, ink.spot, tile)
             # A soft threshold: ink spreads, and no dot has a hard edge.
             over = 6 * (coverage[..., channel] - screen)
             dots[..., channel] = 0.5 + 0.5 * over / np.sqrt(1 + over * over)
@@ -146,7 +157,8 @@ def print_ink(picture: np.ndarray, x: np.ndarray, y: np.ndarray, ink: Ink, rng: 
 def ink_cues(traces: Traces, ink: Ink, finest: float) -> None:
     """Name the ink's traces that the camera can see."""
     dots = ink.strength > 0.28 and ink.period > finest * (1.0 if ink.strength > 0.5 else 1.25)
-    traces.cue("a halftone dot pattern on the skin", dots and ink.spot not in ("lines",))
+    traces.cue("a halftone dot pattern on the skin", dots and ink.spot not in ("lines", "stochastic"))
+    traces.cue("scattered ink dots on the skin", dots and ink.spot == "stochastic")
     traces.cue("a halftone line pattern on the skin", dots and ink.spot == "lines")
     traces.cue("horizontal printing bands", ink.banding > 0.035 and ink.band_period > 2 * finest)
     traces.cue("dull, washed-out printed colours", 0.1 < ink.saturation < 0.72 or ink.black > 0.17)
@@ -154,25 +166,26 @@ def ink_cues(traces: Traces, ink: Ink, finest: float) -> None:
     traces.note(**ink.describe())
 
 
-def printed_photo(source: Source, place: Placement, rng: np.random.Generator, domain: Domain, finest: float) -> Traces:
+def printed_photo(
+    source: Source, place: Placement, rng: np.random.Generator, domain: Domain, finest: float, scene: Frame
+) -> Traces:
     """A paper photo of the face, held or pinned before the camera."""
-    ink = draw_ink(rng, domain)
+    ink = draw_ink(rng, domain, max(place.size))
     bend = uniform(rng, (0.0, 0.09)) if ink.process != "glossy poster" else uniform(rng, (0, 0.02))
-    sheet = make_sheet(source, place, rng, domain, (0.707, 0.667, 0.8, 1.0, 1.414), bend)
+    sheet = make_sheet(source, place, rng, domain, (0.707, 0.667, 0.8, 1.0, 1.414), bend, scene)
     printed = print_ink(sheet.picture, sheet.x, sheet.y, ink, rng)
     border = uniform(rng, (0.02, 0.12)) if chance(rng, 0.55) else 0.0
     pixels = border * min(sheet.size)
     whole, area = sheet.inside((pixels,) * 4), sheet.inside((0.0,) * 4)
     paper = np.asarray(ink.paper, np.float32) * (0.97 + 0.05 * smooth_noise(place.size, 3, rng))[..., None]
     surface = mix(paper, printed, area)
-    light = 1 + 0.55 * sheet.slope
-    surface = surface * np.clip(light, 0.55, 1.35)[..., None]
+    light = ambient(scene) * (1 + 0.55 * sheet.slope)
+    surface = surface * np.clip(light, 0.3, 1.35)[..., None]
     sheen = np.exp(-(((sheet.slope - uniform(rng, (-0.3, 0.3))) / 0.22) ** 2)) * ink.gloss
     surface = surface + (0.8 * sheen * blur(whole, 2))[..., None] * (1 - surface)
-    scene = sheet.scene.image
     lift = uniform(rng, (0.01, 0.06)) * place.face_height
-    scene = drop_shadow(scene, whole, (lift * uniform(rng, (-1, 1)), lift), 0.8 * lift + 0.5, 0.45)
-    image = mix(scene, np.clip(surface, 0, 1), whole)
+    around = drop_shadow(sheet.scene.image, whole, (lift * uniform(rng, (-1, 1)), lift), 0.8 * lift + 0.5, 0.45)
+    image = mix(around, np.clip(surface, 0, 1), whole)
     traces = Traces(image)
     fingers = sheet.held or chance(rng, 0.35)
     if fingers:
@@ -219,10 +232,20 @@ def _project(matrix: np.ndarray, point: tuple[float, float]) -> np.ndarray:
     return p[:2] / p[2]
 
 
-def _screen(x: np.ndarray, y: np.ndarray, period: float, angle: float, spot: str) -> np.ndarray:
-    """Threshold field of a halftone screen, 0.05..0.95: ink goes where coverage exceeds it."""
+def _screen(
+    x: np.ndarray, y: np.ndarray, period: float, angle: float, spot: str, tile: np.ndarray | None
+) -> np.ndarray:
+    """Threshold field of a halftone screen, 0.05..0.95: ink goes where coverage exceeds it.
+
+    The screens are amplitude-modulated and periodic, but for "stochastic": a tile of noise whose dots are half a
+    period wide, as ink-jet drivers place them.
+    """
     c, s = 2 * math.pi * math.cos(angle) / period, 2 * math.pi * math.sin(angle) / period
     u, v = c * x + s * y, c * y - s * x
+    if tile is not None:
+        shift = 31 * angle  # each ink has its own dots
+        row, column = np.mod(2 * y / period + shift, 96), np.mod(2 * x / period + shift, 96)
+        return 0.05 + 0.9 * cv2.remap(tile, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     if spot == "lines":
         field = np.cos(u)
     elif spot == "squares":

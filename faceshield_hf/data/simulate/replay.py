@@ -37,10 +37,10 @@ from .imaging import (
     smooth_noise,
     uniform,
 )
-from .medium import Sheet, make_sheet
+from .medium import Sheet, ambient, make_sheet
 from .objects import plate, tone
 from .printed import grip
-from .scene import Placement
+from .scene import Frame, Placement
 from .source import Source
 from .traces import Traces
 
@@ -93,11 +93,11 @@ def lattice(layout: str) -> np.ndarray:
 
 
 def replayed_screen(
-    source: Source, place: Placement, rng: np.random.Generator, domain: Domain, finest: float
+    source: Source, place: Placement, rng: np.random.Generator, domain: Domain, finest: float, scene: Frame
 ) -> Traces:
     """The face on a screen before the camera."""
     device, layout = pick(rng, domain.devices), pick(rng, domain.screens)
-    sheet = make_sheet(source, place, rng, domain, _ASPECTS[device], 0.0)
+    sheet = make_sheet(source, place, rng, domain, _ASPECTS[device], 0.0, scene)
     low, high, round_share = _BEZEL[device]
     bezel = uniform(rng, (low, high)) * min(sheet.size)
     chin = bezel * (uniform(rng, (1.5, 3)) if device in ("monitor", "tablet", "phone") and chance(rng, 0.5) else 1)
@@ -105,7 +105,7 @@ def replayed_screen(
     whole = sheet.inside((bezel, chin if sheet.size[0] > sheet.size[1] else bezel, bezel, chin), corner)
     active = sheet.inside((0.0,) * 4, max(0.0, corner - bezel))
     traces = Traces(sheet.scene.image, glowing=active)
-    shown = _emission(sheet, rng, traces)
+    shown = _emission(sheet, rng, traces) * ambient(scene)
     shown = _pixel_grid(shown, sheet, layout, rng, traces, finest)
     shown = _refresh(shown, rng, traces)
     body = np.full(3, uniform(rng, (0.02, 0.12)) if chance(rng, 0.8) else uniform(rng, (0.6, 0.9)), np.float32)
@@ -114,8 +114,8 @@ def replayed_screen(
     front = front + 0.12 * rim[..., None]
     front = _reflections(front, whole, place, rng, traces, domain)
     lift = 0.04 * place.face_height
-    scene = drop_shadow(sheet.scene.image, whole, (0, lift), lift, 0.4)
-    traces.image = mix(scene, np.clip(front, 0, 1), whole)
+    around = drop_shadow(sheet.scene.image, whole, (0, lift), lift, 0.4)
+    traces.image = mix(around, np.clip(front, 0, 1), whole)
     fingers = "phone" in device or device == "tablet"
     if fingers:
         traces.image, fingers = grip(traces.image, sheet, bezel, tone(source.skin, rng), place, rng)
