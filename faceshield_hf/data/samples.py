@@ -15,12 +15,18 @@ Example:
     'Bonafide'
 """
 
+import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageOps
+
 from faceshield_hf.tasks_faceshield import AttackType, Box
+
+
+TABLE = "metadata.jsonl"
 
 
 @dataclass(frozen=True)
@@ -28,13 +34,17 @@ class Sample:
     """One labelled face image.
 
     Attributes:
-        path (`Path`): the image file.
+        path (`Path`): the image file; for images inside a container, a name that tells it from the others.
         attack_type (`AttackType`): what the image shows.
         subject_id (`str`): whose face it is; splits never part a subject.
         boxes (`tuple[Box, ...]`): attack regions, 0..1 of the image; empty for bona fide.
         cues (`tuple[str, ...]`): noun phrases naming the traces that can be seen.
         domain (`str`): capture conditions (simulated: A, B or C).
         attributes (`dict`): anything else the source tells, such as `face_box`.
+        content (`bytes`, *optional*): the encoded image, where it is not a file of its own.
+        source (`str`): the data set it comes from; empty where the caller knows.
+        native_label (`str`): the data set's own label.
+        split (`str`): "train", "validation" or "test" where the source says so.
     """
 
     path: Path
@@ -44,11 +54,23 @@ class Sample:
     cues: tuple[str, ...] = ()
     domain: str = ""
     attributes: dict[str, Any] = field(default_factory=dict)
+    content: bytes | None = field(default=None, repr=False)
+    source: str = ""
+    native_label: str = ""
+    split: str = ""
 
     @property
     def is_live(self) -> bool:
         """Whether the image is bona fide."""
         return self.attack_type.is_live
+
+    def read(self) -> bytes:
+        """The encoded image as it is stored."""
+        return self.path.read_bytes() if self.content is None else self.content
+
+    def open(self) -> Image.Image:
+        """The image upright (EXIF orientation applied) in RGB."""
+        return ImageOps.exif_transpose(Image.open(io.BytesIO(self.read()))).convert("RGB")
 
 
 def read_samples(folder: str | Path) -> list[Sample]:
@@ -64,26 +86,48 @@ def read_samples(folder: str | Path) -> list[Sample]:
         ValueError: when there is no `metadata.jsonl`, it is empty, or a row is wrong; the message names the file, the
             row (from 1) and the field.
     """
-    table = Path(folder) / "metadata.jsonl"
-    if not table.is_file():
-        raise ValueError(
-            f"{folder} has no metadata.jsonl: expected a folder written by `faceshield simulate`, or images with a "
-            "metadata.jsonl of one JSON object a line (file_name, attack_type, boxes, subject_id)"
-        )
+    table = table_of(folder)
     with table.open(encoding="utf-8") as lines:
         samples = [
-            _read_row(line, Path(folder), f"{table}, row {n}") for n, line in enumerate(lines, 1) if line.strip()
+            read_row(line, Path(folder), f"{table}, row {n}") for n, line in enumerate(lines, 1) if line.strip()
         ]
     if not samples:
         raise ValueError(f"{table} is empty: it needs one JSON object a line")
     return samples
 
 
-def _read_row(line: str, folder: Path, where: str) -> Sample:
+def table_of(folder: str | Path) -> Path:
+    """The table of a folder of samples.
+
+    Raises:
+        ValueError: when the folder has none.
+    """
+    table = Path(folder) / TABLE
+    if not table.is_file():
+        raise ValueError(
+            f"{folder} has no {TABLE}: expected a folder written by `faceshield simulate`, or images with a "
+            f"{TABLE} of one JSON object a line (file_name, attack_type, boxes, subject_id)"
+        )
+    return table
+
+
+def read_row(line: str | bytes, folder: Path, where: str) -> Sample:
+    """Read one line of a table.
+
+    Args:
+        line (`str` or `bytes`): a JSON object.
+        folder (`Path`): what `file_name` is relative to.
+        where (`str`): the file and the row, for the message.
+
+    Raises:
+        ValueError: naming `where`, the field, what came and what is accepted.
+    """
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{where}: not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: got {row!r}, expected a JSON object")
     for name in ("file_name", "attack_type", "subject_id"):
         if not isinstance(row.get(name), str) or not row[name]:
             raise ValueError(f"{where}, field {name}: got {row.get(name)!r}, expected a non-empty string")
@@ -106,6 +150,9 @@ def _read_row(line: str, folder: Path, where: str) -> Sample:
         cues=tuple(row.get("cues") or ()),
         domain=str(row.get("domain") or ""),
         attributes=attributes,
+        source=str(row.get("dataset") or ""),
+        native_label=str(row.get("native_label") or ""),
+        split=str(row.get("split") or ""),
     )
 
 

@@ -53,11 +53,27 @@ def test_every_attack_has_a_name_for_its_region():
     assert set(REGIONS) == set(ATTACKS)
 
 
-def test_reasoning_of_a_type_has_at_least_200_texts(picture):
-    sample = sample_of(AttackType.REPLAY, picture)
+@pytest.mark.parametrize("kind", list(AttackType))
+def test_reasoning_of_every_type_has_at_least_200_texts(kind, picture):
+    # The cues are those of one image: the wordings alone must differ.
+    sample = sample_of(kind, picture)
     rng = np.random.default_rng(0)
     texts = {TemplateAssistant().answer(sample, Task.REASONING, rng) for _ in range(400)}
     assert len(texts) >= 200
+
+
+def test_a_localization_names_its_region(picture):
+    for kind in ATTACKS:
+        text = TemplateAssistant().answer(sample_of(kind, picture), Task.LOCALIZATION, np.random.default_rng(0))
+        assert text.endswith(f", {REGIONS[kind]} (there).")
+
+
+def test_which_cues_are_named_varies_but_the_first_is_always_there(picture):
+    sample = sample_of(AttackType.PRINT, picture, cues=("dots", "a border", "a curl"))
+    texts = [TemplateAssistant().answer(sample, Task.FINE, np.random.default_rng(i)) for i in range(60)]
+    assert all("dots" in text for text in texts)
+    named = {tuple(cue for cue in sample.cues if cue in text) for text in texts}
+    assert named == {("dots",), ("dots", "a border"), ("dots", "a curl"), ("dots", "a border", "a curl")}
 
 
 def test_reasoning_and_evidence_name_the_cue_that_was_drawn(picture):

@@ -87,7 +87,7 @@ class TemplateAssistant:
             verdict.explanation = reasoning(sample, rng)
         elif task is Task.LOCALIZATION:
             verdict.boxes = on_grid(sample.boxes)
-            verdict.explanation = "" if sample.is_live else REGIONS[sample.attack_type] + "."
+            verdict.explanation = "" if sample.is_live else region(sample) + "."
         written = format_answer(verdict, task)
         if task is Task.COT:
             return chain_of_thought(sample, ChainOfThought.parse(written).conclusion, rng)
@@ -96,7 +96,7 @@ class TemplateAssistant:
 
 def describe(sample: Sample, rng: np.random.Generator) -> str:
     """Describe the picture without its label: where the face is, how large, and how the picture was taken."""
-    facts = PictureFacts.of(Image.open(sample.path))
+    facts = PictureFacts.of(sample.open())
     light = _pick(
         rng,
         (f"The light is {facts.light} and the tint {facts.tint}.", f"It is a {facts.light}, {facts.tint} picture."),
@@ -116,31 +116,41 @@ def face_place(sample: Sample) -> str:
 
 
 def evidence(sample: Sample, rng: np.random.Generator) -> str:
-    """Name the clearest signs: the cues that were seen, else what is typical of the type."""
+    """Name the clearest signs: one to three cues that were seen, else what is typical of the type."""
     if sample.cues:
-        return _pick(rng, ("It shows ", "One can see ")) + _join(sample.cues[:2]) + "."
+        return (
+            _pick(rng, ("It shows ", "One can see ", "The signs are ", "What tells is ")) + _signs(sample, rng) + "."
+        )
     clauses = CLAUSES[sample.attack_type]
     chosen = [_pick(rng, clauses[aspect]) for aspect in rng.permutation(ASPECTS)[:2]]
     return _sentence(_join(chosen))
 
 
 def reasoning(sample: Sample, rng: np.random.Generator) -> str:
-    """Say what each of the five attributes shows, and the clearest cue if one was seen."""
+    """Say what each of the five attributes shows, and the clearest cues of an attack, or else its medium."""
     clauses = CLAUSES[sample.attack_type]
     parts = [f"{aspect}: {_pick(rng, clauses[aspect])}" for aspect in ASPECTS]
     text = _sentence("; ".join(parts))
-    if sample.cues:
-        text += f" The clearest sign is {sample.cues[0]}."
+    if not sample.is_live:
+        lead = _pick(rng, (" The clearest sign is ", " What gives it away is ", " Most telling is "))
+        text += lead + (_signs(sample, rng, most=2) if sample.cues else REGIONS[sample.attack_type]) + "."
     return text
+
+
+def region(sample: Sample) -> str:
+    """Name what the boxes hold: the type's medium, and the region's own name where it tells more."""
+    kind = REGIONS[sample.attack_type]
+    named = sorted({box.label for box in sample.boxes if box.label and box.label not in kind})
+    return f"{kind} ({_join(named)})" if named else kind
 
 
 def chain_of_thought(sample: Sample, conclusion: str, rng: np.random.Generator) -> str:
     """The six tagged parts of FaceCoT's format (arXiv 2506.01783), ending in the conclusion that is passed."""
-    facts = PictureFacts.of(Image.open(sample.path))
+    facts = PictureFacts.of(sample.open())
     if sample.is_live:
         spoofing = "No trace of an attack can be seen."
     else:
-        spoofing = _sentence(_join(sample.cues[:2]) if sample.cues else REGIONS[sample.attack_type])
+        spoofing = _sentence(_signs(sample, rng) if sample.cues else REGIONS[sample.attack_type])
     clauses = CLAUSES[sample.attack_type]
     return ChainOfThought(
         caption=face_place(sample),
@@ -155,6 +165,13 @@ def chain_of_thought(sample: Sample, conclusion: str, rng: np.random.Generator) 
 def on_grid(boxes: Sequence[Box]) -> tuple[Box, ...]:
     """Boxes as the answer can hold them: on the 0..999 grid, without region names."""
     return tuple(Box.from_grid(*box.to_grid()) for box in boxes)
+
+
+def _signs(sample: Sample, rng: np.random.Generator, most: int = 3) -> str:
+    """Some of the sample's cues; its first, which the source holds for the clearest, is always among them."""
+    count = 1 + int(rng.integers(min(most, len(sample.cues))))
+    others = [sample.cues[1:][int(i)] for i in rng.permutation(len(sample.cues) - 1)[: count - 1]]
+    return _join([sample.cues[0], *others])
 
 
 def _word(value: float, limits: Sequence[float], words: Sequence[str]) -> str:

@@ -1,0 +1,94 @@
+# /// script
+# dependencies = ["faceshield-hf[train]"]
+# ///
+"""Spoof-aware captioning and filtering (I-FAS): caption, keep by keywords, fine-tune the captioner, caption again.
+
+```bash
+python recipes/scf.py recipes/build-dataset/scf.yaml --inputs outputs/images/train-A --out outputs/scf
+```
+
+Steps, each in its folder below `out`, each done once: `general` (captions by the general captioner, those of attacks
+kept by their type's words), `captioner` (fine-tuned on what was kept of the attacks), `spoof-aware` (captions by it,
+filtered likewise), `interpretations` (judgement and caption as answers to the fine task: what `recipes/sft.py` reads).
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from transformers import AutoModelForImageTextToText, AutoProcessor, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+from trl import SFTConfig, SFTTrainer
+
+from faceshield_hf.data.build import read_arguments
+from faceshield_hf.data.build.card import write_card
+from faceshield_hf.data.build.config import read_config
+from faceshield_hf.data.build.run import build_dataset
+from faceshield_hf.data.instruct.scf import spoof_caption_turns, write_interpretations
+
+
+def main(arguments: list[str]) -> None:
+    """Run every step that is not done yet."""
+    values = read_arguments(["--config", *arguments])
+    out = Path(values.pop("out"))
+    inputs = values.pop("inputs", None) or values["caption"].get("inputs")
+    caption, finetune = values.pop("caption"), values.pop("finetune")
+    if values:
+        raise ValueError(f"unknown keys {sorted(values)}; known are out, inputs, caption and finetune")
+    general = read_config({**caption, "out": str(out / "general"), "inputs": inputs})
+    if not general.filters.spoof_words:
+        raise ValueError("caption.filters.spoof_words is off: without it nothing is filtered")
+    before = build_dataset(general)
+    tune(str(general.assistant.model), out, finetune)
+    assistant = {**caption["assistant"], "model": str(out / "captioner")}
+    aware = read_config({**caption, "out": str(out / "spoof-aware"), "inputs": inputs, "assistant": assistant})
+    after = build_dataset(aware)
+    told = write_interpretations(out / "spoof-aware", out / "interpretations")
+    kept = after["records"] - told["contradicting"]
+    counts = {**after, "records": kept, "task": {"fine": kept}}
+    write_card(out / "interpretations", counts, aware.card)
+    report = {
+        "general": before["filters"]["spoof_words"],
+        "spoof-aware": after["filters"]["spoof_words"],
+        "kept_by_type": {"general": before["attack_type"], "spoof-aware": after["attack_type"]},
+        "interpretations": told,
+    }
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=2))
+
+
+def tune(model: str, out: Path, settings: dict[str, Any]) -> None:
+    """Fine-tune the captioner on the kept captions of attacks; a run that was stopped goes on."""
+    if (out / "captioner" / "config.json").is_file():
+        print("[captioner] done before", flush=True)
+        return
+    lora = settings.get("lora")
+    arguments = SFTConfig(
+        **{k: v for k, v in settings.items() if k != "lora"},
+        output_dir=str(out / "captioner-run"),
+        max_length=None,
+        report_to="none",
+    )
+    set_seed(arguments.seed)
+    trainer = SFTTrainer(
+        model=AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32),
+        args=arguments,
+        train_dataset=spoof_caption_turns(out / "general"),
+        processing_class=AutoProcessor.from_pretrained(model),
+        peft_config=LoraConfig(task_type="CAUSAL_LM", **lora) if lora else None,
+    )
+    run = Path(arguments.output_dir)  # type: ignore[arg-type]
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)) if run.is_dir() else None)
+    tuned = trainer.model.merge_and_unload() if lora else trainer.model  # type: ignore[operator, union-attr]
+    # The folder gets its name when it is whole: a killed run is seen as not done.
+    partial = out / "captioner.partial"
+    trainer.accelerator.unwrap_model(tuned).save_pretrained(partial)
+    trainer.processing_class.save_pretrained(partial)  # type: ignore[union-attr]
+    partial.rename(out / "captioner")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
