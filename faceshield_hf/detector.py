@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from faceshield_hf.asking import Asker
 from faceshield_hf.checkpoints import load_checkpoint, resolve_checkpoint
 from faceshield_hf.decision import TASKS, compose
 from faceshield_hf.image_input_faceshield import to_rgb_image
@@ -31,6 +32,7 @@ from faceshield_hf.processing_faceshield import FaceShieldProcessor
 from faceshield_hf.quality import check_quality
 from faceshield_hf.streaming import stream_pieces
 from faceshield_hf.tasks_faceshield import QUESTIONS, Task, Verdict
+from faceshield_hf.towers_faceshield import fold_batch_norms
 
 
 # Tokens that an answer may take; several times what the grammar needs, so that only a model that rambles is cut.
@@ -63,7 +65,7 @@ class FaceShield:
         self.model = model.eval()
         self.processor = processor
         self.name = name
-        self._answer_ids = processor.answer_ids
+        self._asker = Asker(self.model, processor)
 
     @classmethod
     def from_pretrained(
@@ -88,7 +90,11 @@ class FaceShield:
             ValueError: when the checkpoint is missing, not whole, broken, or of another kind of model.
         """
         folder, name = resolve_checkpoint(path, revision)
-        return cls(*load_checkpoint(folder, device, dtype), name=name)
+        model, processor = load_checkpoint(folder, device, dtype)
+        # Nobody else holds this model, so that its convolutions may be made for inference alone.
+        fold_batch_norms(model.model.vision_tower.eval())
+        model.model.vision_tower.to(memory_format=torch.channels_last)
+        return cls(model, processor, name=name)
 
     def detect(
         self,
@@ -174,7 +180,7 @@ class FaceShield:
         Returns:
             `float`: 0 (live) to 1 (attack).
         """
-        return self._scores(self._encode([_open(image)]))[0]
+        return self._asker.score(self._encode([_open(image)]))[0]
 
     def reconsider(self, verdict: Verdict, threshold: float) -> Verdict:
         """Decide again at another threshold, without running the model.
@@ -242,7 +248,11 @@ class FaceShield:
         inputs = self._chat_inputs(_conversation(_open(image), messages))
         room = self._room(inputs["input_ids"].shape[1], max_new_tokens)
         return stream_pieces(
-            self.model.generate, self.processor.tokenizer, inputs, max_new_tokens=room, **self._generation
+            self.model.generate,
+            self.processor.tokenizer,
+            inputs,
+            max_new_tokens=room,
+            **self._asker.generation(),
         )
 
     def importance(self, image: ImageInput, question: str = QUESTIONS[Task.COARSE][0]) -> dict[str, np.ndarray]:
@@ -264,7 +274,7 @@ class FaceShield:
             raise ValueError("the visual tokens of this model (connector='gac') have no place in the image")
         pixels = self._pixels([_open(image)])
         with torch.inference_mode():
-            inputs = self._task_inputs([question], self.model.get_image_features(**pixels))
+            inputs = self._asker.inputs(question, self.model.model.encode_images(**pixels))
             outputs = self.model(**inputs, logits_to_keep=1, output_vision_importance=True)
         step = self.processor.patch_size * self.processor.projector_downsample
         rows, columns = (side // step for side in pixels["pixel_values"].shape[-2:])
@@ -288,8 +298,7 @@ class FaceShield:
         self, pictures: list[Image.Image], tasks: tuple[Task, ...], threshold: float, quality: bool
     ) -> list[Verdict]:
         features = self._encode(pictures)
-        scores = self._scores(features)
-        answers = self._answers(features, tasks)
+        scores, answers = self._asked(features, tasks)
         margin = self.model.config.score_margin
         return [
             replace(
@@ -303,56 +312,27 @@ class FaceShield:
     @torch.inference_mode()
     def _encode(self, pictures: list[Image.Image]) -> FaceShieldImageFeatures:
         """Run the vision tower and the connector, once for everything that is asked."""
-        return self.model.get_image_features(**self._pixels(pictures))
+        pixels = self._pixels(pictures)
+        # What one image needs fits into a processor's caches, and a batch does not; other devices want batches.
+        step = 1 if self.model.device.type == "cpu" else len(pictures)
+        encoded = [
+            self.model.model.encode_images(**{name: values[i : i + step] for name, values in pixels.items()})
+            for i in range(0, len(pictures), step)
+        ]
+        features = FaceShieldImageFeatures(pooler_output=[one for part in encoded for one in part.pooler_output])
+        if self.model.config.pvtm_prompt_source == "text_tower":
+            features.tower_tokens = [one for part in encoded for one in part.tower_tokens]
+        return features
 
     def _pixels(self, pictures: list[Image.Image]) -> dict[str, torch.Tensor]:
         return dict(self.processor.image_processor(pictures, return_tensors="pt").to(self.model.device))
 
-    def _scores(self, features: FaceShieldImageFeatures) -> list[float]:
-        questions = [QUESTIONS[Task.COARSE][0]] * len(features.pooler_output)
-        inputs = self._task_inputs(questions, features)
-        return self.model.score(inputs, answer_ids=self._answer_ids).tolist()
-
-    def _answers(self, features: FaceShieldImageFeatures, tasks: tuple[Task, ...]) -> list[dict[str, str]]:
-        """Ask every image every task in one batch: the rows of an image stand together."""
-        images = len(features.pooler_output)
-        if not tasks:
-            return [{} for _ in range(images)]
-        questions = [QUESTIONS[task][0] for task in tasks] * images
-        inputs = self._task_inputs(questions, _repeat(features, len(tasks)))
-        length = inputs["input_ids"].shape[1]
-        limits = [self._room(length, MAX_NEW_TOKENS[task]) for task in tasks]
-        written = self.model.generate(**inputs, max_new_tokens=max(limits), **self._generation)
-        new = written[:, length:]
-        # Each task keeps to its own limit, so that its answer does not depend on what else is asked.
-        rows = [row[: limits[i % len(tasks)]] for i, row in enumerate(new)]
-        texts = [text.strip() for text in self.processor.batch_decode(rows, skip_special_tokens=True)]
-        return [{task.value: texts[i * len(tasks) + j] for j, task in enumerate(tasks)} for i in range(images)]
-
-    def _task_inputs(self, questions: list[str], features: FaceShieldImageFeatures) -> dict[str, Any]:
-        """Prompts about images that are encoded already, padded on the left."""
-        image = {"type": "image"}
-        texts = [
-            self.processor.apply_chat_template(
-                [{"role": "user", "content": [image, {"type": "text", "text": question}]}],
-                tokenize=False,
-                add_generation_prompt=True,
-            )
-            for question in questions
-        ]
-        placeholders = self.processor.image_token * self.processor.num_image_tokens
-        tokens = self.processor.tokenizer(
-            [text.replace(self.processor.image_token, placeholders) for text in texts],
-            add_special_tokens=False,  # the chat template wrote them
-            padding=True,
-            padding_side="left",
-            return_tensors="pt",
-        ).to(self.model.device)
-        return {
-            "input_ids": tokens["input_ids"],
-            "attention_mask": tokens["attention_mask"],
-            "mm_encoder_outputs": {"image": features},
-        }
+    def _asked(
+        self, features: FaceShieldImageFeatures, tasks: tuple[Task, ...]
+    ) -> tuple[list[float], list[dict[str, str]]]:
+        """Score every image and put every task to it; each task keeps to its own limit, whatever else is asked."""
+        limits = {task: self._room(self._asker.prompt_length(task), MAX_NEW_TOKENS[task]) for task in tasks}
+        return self._asker.ask(features, limits)
 
     def _chat_inputs(self, conversation: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = self.processor.apply_chat_template(
@@ -370,18 +350,6 @@ class FaceShield:
                 "together: leave out earlier messages or shorten the question"
             )
         return room
-
-    @property
-    def _generation(self) -> dict[str, Any]:
-        """Greedy, up to the end of the turn."""
-        stops = self.model.generation_config.eos_token_id
-        stops = set([stops] if isinstance(stops, int) else stops or []) | {self.model.config.turn_end_token_id}
-        return {
-            "do_sample": False,
-            "num_beams": 1,
-            "eos_token_id": sorted(stop for stop in stops if stop is not None) or None,
-            "pad_token_id": self.processor.tokenizer.pad_token_id,
-        }
 
 
 def _open(image: ImageInput) -> Image.Image:
@@ -409,11 +377,3 @@ def _conversation(picture: Image.Image, messages: str | Sequence[dict[str, str]]
         )
     dialogue[0]["content"].insert(0, {"type": "image", "image": picture})
     return conversation
-
-
-def _repeat(features: FaceShieldImageFeatures, times: int) -> FaceShieldImageFeatures:
-    """Repeat each image's features for as many prompts, without copying them."""
-    return type(features)(
-        pooler_output=[tokens for tokens in features.pooler_output for _ in range(times)],
-        tower_tokens=features.tower_tokens and [tokens for tokens in features.tower_tokens for _ in range(times)],
-    )

@@ -59,18 +59,20 @@ class Face:
         return self.box[3] - self.box[1]
 
 
-def find_faces(image: Image.Image, min_confidence: float = _MIN_CONFIDENCE) -> list[Face]:
+def find_faces(image: Image.Image, min_confidence: float = _MIN_CONFIDENCE, side: int = _DETECTION_SIDE) -> list[Face]:
     """Find faces in an RGB image, the largest first.
 
     Args:
         image (`PIL.Image.Image`): any mode; converted to RGB.
         min_confidence (`float`, *optional*, defaults to 0.9): 0..1, faces below it are dropped.
+        side (`int`, *optional*, defaults to 512): the image is searched at this many pixels on its longer side; fewer
+            are faster and miss small faces.
 
     Returns:
         `list[Face]`: empty when there is no face.
     """
     rgb = image.convert("RGB")
-    scale = min(1.0, _DETECTION_SIDE / max(rgb.size))
+    scale = min(1.0, side / max(rgb.size))
     if scale < 1:
         rgb = rgb.resize(
             (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale))), Image.Resampling.BILINEAR

@@ -36,6 +36,9 @@ DARK_LUMINANCE = 60
 # Variance of the Laplacian over the variance of the luminance, on a face at most 128 pixels high: no unit.
 BLURRED_SHARPNESS = 0.015
 _SHARPNESS_HEIGHT = 128
+# Pixels on the longer side at which faces are looked for: one at the least share of the height is still twice as high
+# as the smallest that is found.
+_SEARCH_SIDE = 320
 
 ADVICE = {
     "no_face": "No face was found: the whole picture was judged. Use a photo that shows a face from the front.",
@@ -58,7 +61,7 @@ def check_quality(image: Image.Image, faces: Sequence[Face] | None = None) -> tu
         when there is nothing to say. `"no_face"` stands alone: without a face nothing else can be measured.
     """
     if faces is None:
-        faces = find_faces(image)
+        faces = find_faces(image, side=_SEARCH_SIDE)
     if not faces:
         return ("no_face",)
     face = faces[0]

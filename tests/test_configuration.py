@@ -76,6 +76,9 @@ def test_a_whole_two_tower_model_as_vision_part_is_refused_with_the_remedy():
         ({"vision_feature_layer": []}, "vision_feature_layer is an empty list"),
         ({"projector_downsample": 0}, "projector_downsample is 0: it must be at least 1"),
         ({"gac_depth": 0}, "gac_depth is 0"),
+        ({"projector_grid": [8]}, r"projector_grid is \[8\]: it must be \[rows, columns\]"),
+        ({"projector_grid": [8, 0]}, "each at least 1"),
+        ({"connector": "gac", "projector_grid": [8, 8]}, "queries have no place in the image"),
         ({"connector": "gac", "projector_downsample": 2}, "use projector_downsample=1 with it"),
         ({"connector": "gac", "gac_num_queries": 8, "vision_token_budget": 9}, "gives 8 tokens an image"),
         ({"connector": "gac", "pvtm_scope": "per_stream"}, 'needs connector="mlp"'),
@@ -105,6 +108,7 @@ def test_values_that_do_not_fit_are_refused_with_what_came_and_what_is_accepted(
 
 def test_a_tuple_of_layers_is_a_list_of_layers():
     assert tiny_config(vision_feature_layer=(-2, -1)).vision_feature_layer == [-2, -1]
+    assert tiny_config(projector_grid=(2, 3)).projector_grid == [2, 3]
 
 
 def test_the_tower_may_be_named_by_its_values_alone():

@@ -92,3 +92,22 @@ def test_the_width_need_not_divide_by_eight():
     made = GloballyAwareConnector(12, [12], 16, num_queries=3, num_views=1, depth=1)
     assert made.blocks[0].self_attention.num_heads == 4
     assert made(torch.randn(1, 4, 12), [torch.randn(1, 1, 12)]).shape == (1, 3, 16)
+
+
+def test_a_grid_adds_row_column_and_view_to_every_token():
+    projector = MultiModalProjector(4, 6, grid=(2, 3), num_views=2)
+    plain = MultiModalProjector(4, 6)
+    plain.load_state_dict({k: v for k, v in projector.state_dict().items() if "positions" not in k})
+    tokens = torch.randn(1, 12, 4)
+    added = projector(tokens) - plain(tokens)
+    places = projector.positions
+    # Token 6 + 5 is the second view's row 1, column 2.
+    expected = places.row_embedding.weight[1] + places.column_embedding.weight[2] + places.view_embedding.weight[1]
+    torch.testing.assert_close(added[0, 11], expected)
+    torch.testing.assert_close(projector(tokens[:, :6]), projector(tokens)[:, :6])
+
+
+@pytest.mark.parametrize("count", [5, 18])
+def test_a_grid_of_another_size_is_refused(count):
+    with pytest.raises(ValueError, match=f"got {count} visual tokens an image, but projector_grid says 2x3"):
+        MultiModalProjector(4, 6, grid=(2, 3), num_views=2)(torch.zeros(1, count, 4))

@@ -64,11 +64,13 @@ def count_calls(monkeypatch, owner, name):
 
 def script(monkeypatch, shield, score, answers):
     """Make the model say what a test needs: one score and one answer a task for every image."""
-    monkeypatch.setattr(shield, "_scores", lambda features: [score] * len(features.pooler_output))
     monkeypatch.setattr(
         shield,
-        "_answers",
-        lambda features, tasks: [{t.value: answers[t] for t in tasks} for _ in features.pooler_output],
+        "_asked",
+        lambda features, tasks: (
+            [score] * len(features.pooler_output),
+            [{t.value: answers[t] for t in tasks} for _ in features.pooler_output],
+        ),
     )
 
 

@@ -110,7 +110,6 @@ def test_an_error_of_a_real_model_reaches_the_listener(shield, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("CUDA out of memory")
 
-    pieces = shield.stream(Image.new("RGB", (64, 64)), "Is it real?")
-    monkeypatch.setattr(shield.model.model, "get_image_features", fail)
+    monkeypatch.setattr(shield.model.model, "encode_images", fail)
     with pytest.raises(RuntimeError, match="CUDA out of memory"):
-        list(pieces)
+        list(shield.stream(Image.new("RGB", (64, 64)), "Is it real?"))

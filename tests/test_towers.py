@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import MOBILENET, VISION, tiny_model
 from transformers import (
     AutoModel,
     CLIPVisionConfig,
@@ -15,7 +16,15 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from faceshield_hf.towers_faceshield import fold_neighbours, patch_grid, patch_tokens, read_tower, tower_widths
+from faceshield_hf.towers_faceshield import (
+    fold_batch_norms,
+    fold_neighbours,
+    part_up_to,
+    patch_grid,
+    patch_tokens,
+    read_tower,
+    tower_widths,
+)
 
 
 VIT = {
@@ -145,3 +154,66 @@ def test_folding_keeps_every_value_of_larger_grids():
 def test_a_grid_that_does_not_divide_is_refused_with_the_numbers():
     with pytest.raises(ValueError, match="projector_downsample is 2, which does not divide the 3x4 grid"):
         fold_neighbours(torch.zeros(1, 12, 1), grid=(3, 4), factor=2)
+
+
+@pytest.mark.parametrize(
+    ("vision", "layers"),
+    [
+        (VISION, -2),
+        (VISION, 0),
+        (VISION, 1),
+        (VISION, -1),
+        (VISION, [0, 1]),
+        (MOBILENET, 15),
+        (MOBILENET, -1),
+        (MOBILENET, [13, 14]),
+    ],
+)
+def test_layers_that_nothing_reads_do_not_change_what_is_read(vision, layers):
+    model = tiny_model(vision_config=vision, vision_feature_layer=layers)
+    pictures = torch.randn(2, 2, 3, vision["image_size"], vision["image_size"])
+    names = list(model.state_dict())
+    with torch.no_grad():
+        whole = model.model.get_image_features(*pictures).pooler_output
+        part = model.model.encode_images(*pictures).pooler_output
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(part, whole, strict=True))
+    assert list(model.state_dict()) == names
+
+
+@pytest.mark.parametrize(("vision", "layer", "last"), [(VISION, -2, "encoder.layers.1"), (MOBILENET, 15, "conv_1x1")])
+def test_layers_that_nothing_reads_do_not_run(vision, layer, last):
+    tower = tiny_model(vision_config=vision, vision_feature_layer=layer).model.vision_tower
+    ran = []
+    tower.get_submodule(last).register_forward_hook(lambda *_: ran.append(last))
+    pictures = torch.zeros(1, 3, vision["image_size"], vision["image_size"])
+    part, (index,) = part_up_to(tower, [layer])
+    with torch.no_grad():
+        seen = part(pictures, output_hidden_states=True).hidden_states[index]
+        assert not ran
+        assert torch.equal(seen, tower(pictures, output_hidden_states=True).hidden_states[layer])
+    assert ran
+
+
+def test_a_part_shares_the_towers_weights_and_leaves_it_whole():
+    tower = tiny_model().model.vision_tower
+    part, _ = part_up_to(tower, [-2])
+    assert len(part.encoder.layers) == 1
+    assert len(tower.encoder.layers) == 2
+    assert part.encoder.layers[0] is tower.encoder.layers[0]
+    assert part_up_to(tower, [-1])[0] is tower
+
+
+def test_folded_batch_norms_give_the_same_features():
+    tower = tiny_model(vision_config=MOBILENET, vision_feature_layer=15).model.vision_tower.eval()
+    generator = torch.Generator().manual_seed(0)
+    for module in tower.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # as if trained
+            module.running_mean.normal_(0, 0.1, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+    pictures = torch.randn(1, 3, 64, 64, generator=generator)
+    with torch.no_grad():
+        before = tower(pictures).last_hidden_state
+        assert fold_batch_norms(tower) == 52
+        torch.testing.assert_close(tower(pictures).last_hidden_state, before, rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in tower.modules())
+    assert fold_batch_norms(tiny_model().model.vision_tower) == 0
