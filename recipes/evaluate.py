@@ -1,38 +1,23 @@
 # /// script
-# dependencies = ["faceshield-hf[train]"]
+# dependencies = ["faceshield-hf[eval]"]
 # ///
-"""Judge a checkpoint on a folder of labelled images, such as `faceshield simulate` writes.
+r"""Judge a system on labelled images: a FaceShield checkpoint, a zero-shot model, CLIP, a ResNet, or a CSV of scores.
 
 ```bash
-python recipes/evaluate.py --data outputs/tiny/images/validation-AB --out outputs/tiny/report
+python recipes/evaluate.py --data outputs/tiny/images/validation-A --dev outputs/tiny/images/dev-A --out outputs/report
+accelerate launch --num_processes 2 recipes/evaluate.py --data outputs/tiny/images/validation-A --out outputs/report
+python recipes/evaluate.py --scorer resnet --model 18 --data simpad=outputs/simpad \
+    --protocol recipes/sim-benchmark/cross.yaml:simpad-cross-C --out outputs/resnet
 ```
 
-Writes `report.json` and `report.md` and prints the table. Results on simulated attacks say nothing of real ones.
+Writes `report.json`, `report.md` and plots, and prints the numbers; `faceshield evaluate` is the same command. Results
+on simulated attacks say nothing of real ones.
 """
 
-import argparse
+import sys
 
-from faceshield_hf.data.samples import read_samples
-from faceshield_hf.detector import FaceShield
-from faceshield_hf.evaluation.evaluate import judge, markdown_table, summarize, write_report
-
-
-def main() -> None:
-    """Parse the arguments, run, report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=None, help="checkpoint folder or Hub id; the embedded one by default")
-    parser.add_argument("--data", required=True, help="folder with metadata.jsonl")
-    parser.add_argument("--out", required=True, help="folder for report.json and report.md")
-    parser.add_argument("--batch-size", type=int, default=8)
-    arguments = parser.parse_args()
-    detector = FaceShield.from_pretrained(arguments.model)
-    judged = judge(detector, read_samples(arguments.data), arguments.batch_size)
-    report = {"model": detector.name, "data": arguments.data} | summarize(
-        judged, detector.model.config.score_threshold
-    )
-    write_report(report, arguments.out)
-    print(markdown_table(report))
+from faceshield_hf.evaluation import main
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

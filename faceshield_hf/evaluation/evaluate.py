@@ -1,7 +1,7 @@
-"""Run a detector over a folder of labelled images and say how well it did.
+"""Run a system over labelled images: in batches, split over processes, going on where a killed run stopped.
 
-Every image is asked all tasks; nothing is fitted here, the checkpoint's own threshold decides. It knows the folder
-format of `data/samples.py` and the detector; the arithmetic is in `metrics.py`.
+Nothing is fitted here. An image that can't be read is kept with its reason and counts as an error, whatever the others
+do. The arithmetic is in `summary.py`, what is written in `report.py`.
 
 Example:
     >>> from faceshield_hf.evaluation.evaluate import markdown_table
@@ -9,33 +9,28 @@ Example:
     | coarse acc | 50.0 % |
 """
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from PIL import Image
 from tqdm.auto import tqdm
 
 from faceshield_hf.data.samples import Sample
-from faceshield_hf.decision import TASKS
 from faceshield_hf.detector import FaceShield
-from faceshield_hf.evaluation import metrics
-from faceshield_hf.tasks_faceshield import Task, Verdict, parse_answer
+from faceshield_hf.evaluation.judged import Judged, judged_from
+from faceshield_hf.evaluation.report import markdown_table, write_report
+from faceshield_hf.evaluation.results import Said, append_results, claim_folder, read_results
+from faceshield_hf.evaluation.scorers import FaceShieldScorer, Scorer
+from faceshield_hf.evaluation.summary import summarize
+from faceshield_hf.image_input_faceshield import to_rgb_image
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One image, what is true of it and what the detector said."""
-
-    sample: Sample
-    score: float
-    read: dict[Task, Verdict]
+__all__ = ["Judged", "collect", "judge", "markdown_table", "summarize", "write_report"]
 
 
 def judge(detector: FaceShield, samples: Sequence[Sample], batch_size: int = 8) -> list[Judged]:
-    """Ask the detector all tasks about every sample.
+    """Ask a detector all tasks about every sample, in this process, keeping nothing on disk.
 
     Args:
         detector (`FaceShield`): the detector.
@@ -44,117 +39,93 @@ def judge(detector: FaceShield, samples: Sequence[Sample], batch_size: int = 8) 
 
     Returns:
         `list[Judged]`: in the samples' order; each task's answer is read by itself, before the detector combines them.
+
+    Raises:
+        ValueError: when an image can't be read.
     """
-    judged = []
-    for start in tqdm(range(0, len(samples), batch_size), desc="evaluating", unit="batch"):
-        batch = samples[start : start + batch_size]
-        verdicts = detector.detect_batch([s.path for s in batch], TASKS, quality=False, batch_size=batch_size)
-        for sample, verdict in zip(batch, verdicts, strict=True):
-            if isinstance(verdict, ValueError) or verdict.score is None:
-                raise ValueError(f"{sample.path}: no verdict ({verdict})")
-            read = {task: parse_answer(verdict.answers[task.value], task) for task in TASKS}
-            judged.append(Judged(sample, verdict.score, read))
+    said: list[Said] = []
+    for batch in _batches(FaceShieldScorer(detector), samples, batch_size):
+        for result in batch:
+            if result.error is not None:
+                raise ValueError(f"{result.image}: {result.error}")
+        said += batch
+    return [judged_from(sample, result) for sample, result in zip(samples, said, strict=True)]
+
+
+def collect(scorer: Scorer, samples: Sequence[Sample], folder: str | Path, batch_size: int = 8) -> list[Judged]:
+    """Run a system over samples, each process of `accelerate launch` over its share; answers are kept in a folder.
+
+    What the folder holds already is not asked again. Call it in every process; all get the whole run.
+
+    Args:
+        scorer (`Scorer`): the system.
+        samples (`Sequence[Sample]`): labelled images.
+        folder (`str` or `Path`): for `run.json` and `results-*.jsonl`.
+        batch_size (`int`, *optional*, defaults to 8): images at once.
+
+    Returns:
+        `list[Judged]`: in the samples' order; images that could not be judged carry their `error`.
+
+    Raises:
+        ValueError: when there are no samples, the folder holds another system's answers, or no image at all could be
+            judged.
+    """
+    if not samples:
+        raise ValueError("there is no image to judge: check the folder and the protocol's split")
+    state = processes()
+    with state.main_process_first():
+        claim_folder(folder, scorer.made_by())
+        done = read_results(folder)
+    pending = [sample for sample in samples if str(sample.path) not in done]
+    state.wait_for_everyone()  # nobody writes before all have read: they must split the same list
+    mine = pending[state.process_index :: state.num_processes]
+    for batch in _batches(scorer, mine, batch_size, quiet=not state.is_main_process):
+        append_results(folder, batch, state.process_index)
+    state.wait_for_everyone()
+    done = read_results(folder)
+    judged = [judged_from(sample, done[str(sample.path)]) for sample in samples]
+    failed = [j for j in judged if j.error is not None]
+    if len(failed) == len(judged):
+        raise ValueError(f"none of the {len(judged)} images could be judged; the first: {failed[0].error}")
     return judged
 
 
-def summarize(judged: Sequence[Judged], threshold: float) -> dict[str, Any]:
-    """Everything that is reported of a run, as nested numbers.
-
-    Args:
-        judged (`Sequence[Judged]`): the run.
-        threshold (`float`): p(spoof) from which on a score is an attack, fixed before on other images.
+def processes() -> Any:
+    """The processes of this run: those of `accelerate launch`, or this one alone.
 
     Returns:
-        `dict`: counts, and the metrics of the score and of the four tasks; shares 0..1.
+        `accelerate.PartialState`: on gloo where there is no accelerator; left to itself it would then see one process.
     """
-    attack = np.array([not j.sample.is_live for j in judged])
-    scores = np.array([j.score for j in judged])
-    species = [j.sample.attack_type.value for j in judged]
-    by_score = [bool(score >= threshold) for score in scores]
-    attacks = [j for j in judged if not j.sample.is_live]
-    pairs = [(j.read[Task.LOCALIZATION].boxes, j.sample.boxes) for j in attacks]
-    true_boxes: dict[str, list] = {}
-    for j in attacks:
-        true_boxes.setdefault(j.sample.attack_type.value, []).append(j.sample.boxes)
-    constant = metrics.class_median_boxes(true_boxes)
-    apcer = metrics.apcer_per_species(species, attack, by_score)
-    return {
-        "images": len(judged),
-        "bona_fide": int((~attack).sum()),
-        "attacks": int(attack.sum()),
-        "subjects": len({j.sample.subject_id for j in judged}),
-        "score": metrics.error_rates(attack, by_score)
-        | {
-            "auc": metrics.auc(attack, scores),
-            "threshold": threshold,
-            "apcer_max": max(apcer.values()),
-            "apcer": apcer,
-        },
-        "coarse": metrics.error_rates(attack, _called(judged, Task.COARSE)),
-        "fine": _fine(judged),
-        "reasoning": metrics.error_rates(attack, _called(judged, Task.REASONING)),
-        "localization": {
-            "acc_iou50": metrics.box_accuracy(pairs),
-            "acc_iou40": metrics.box_accuracy(pairs, 0.4),
-            "median_box_acc_iou50": metrics.box_accuracy(
-                [(constant[j.sample.attack_type.value], j.sample.boxes) for j in attacks]
-            ),
-            "false_boxes_on_bona_fide": float(
-                np.mean([bool(j.read[Task.LOCALIZATION].boxes) for j in judged if j.sample.is_live])
-            ),
-            "per_class": {
-                name: metrics.box_accuracy(
-                    [p for p, j in zip(pairs, attacks, strict=True) if j.sample.attack_type.value == name]
-                )
-                for name in sorted(true_boxes)
-            },
-        },
-        "consistency": float(np.mean([_agrees(j) for j in judged])),
-    }
+    import torch
+    from accelerate.state import PartialState
+
+    return PartialState(cpu=not torch.accelerator.is_available())
 
 
-def markdown_table(report: dict[str, Any]) -> str:
-    """The report's numbers as a table of two columns, nested names joined by spaces."""
-    rows = ["| metric | value |", "|---|---|"]
-    for name, value in _flat(report):
-        rows.append(f"| {name} | {value} |" if isinstance(value, int) else f"| {name} | {100 * value:.1f} % |")
-    return "\n".join(rows)
+def _batches(scorer: Scorer, samples: Sequence[Sample], batch_size: int, quiet: bool = False) -> Iterator[list[Said]]:
+    starts = range(0, len(samples), batch_size)
+    for start in tqdm(starts, desc="evaluating", unit="batch", disable=quiet or not samples):
+        yield _say(scorer, samples[start : start + batch_size])
 
 
-def write_report(report: dict[str, Any], folder: str | Path) -> None:
-    """Write `report.json` and `report.md` into a folder."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(markdown_table(report) + "\n", encoding="utf-8")
-
-
-def _called(judged: Sequence[Judged], task: Task) -> list[bool | None]:
-    labels = [j.read[task].label for j in judged]
-    return [None if label is None else label == "spoof" for label in labels]
-
-
-def _fine(judged: Sequence[Judged]) -> dict[str, Any]:
-    right: dict[str, list[bool]] = {}
-    for j in judged:
-        right.setdefault(j.sample.attack_type.value, []).append(j.read[Task.FINE].attack_type is j.sample.attack_type)
-    return {
-        "acc": float(np.mean([value for values in right.values() for value in values])),
-        "acc_balanced": float(np.mean([np.mean(values) for values in right.values()])),
-        "per_class": {name: float(np.mean(values)) for name, values in sorted(right.items())},
-    }
-
-
-def _agrees(judged: Judged) -> bool:
-    """Whether all four answers give the same label."""
-    return len({verdict.label for verdict in judged.read.values()}) == 1
-
-
-def _flat(report: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for name, value in report.items():
-        if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{name} ")
-        elif isinstance(value, int | float):
-            rows.append((prefix + name, value))
-    return rows
+def _say(scorer: Scorer, samples: Sequence[Sample]) -> list[Said]:
+    """Judge a batch; what fails is told apart image by image."""
+    found: dict[str, Said] = {}
+    good: list[Sample] = []
+    images: list[Image.Image] = []
+    for sample in samples:
+        try:
+            if scorer.reads_images:
+                images.append(to_rgb_image(sample.read()))
+            good.append(sample)
+        except (ValueError, OSError) as error:
+            found[str(sample.path)] = Said(str(sample.path), error=str(error))
+    try:
+        told = scorer.say([str(sample.path) for sample in good], images) if good else []
+    except ValueError as error:
+        if len(good) == 1:
+            told = [Said(str(good[0].path), error=str(error))]
+        else:
+            told = [_say(scorer, [sample])[0] for sample in good]
+    found |= {said.image: said for said in told}
+    return [found[str(sample.path)] for sample in samples]

@@ -1,7 +1,18 @@
-"""Metrics of presentation attack detection (ISO/IEC 30107-3 terms) and of localization, on plain arrays.
+"""Metrics of presentation attack detection (ISO/IEC 30107-3 terms) on plain arrays.
 
 Errors are shares 0..1. An attack is the positive class: scores are p(spoof), and a presentation is called an attack
-from the threshold on. A verdict that could not be read is wrong for either class. Nothing here knows models or images.
+from the threshold on. A decision that could not be read is wrong for either class. Nothing here knows models, images
+or words; boxes are judged in `localization.py`.
+
+| name | meaning |
+|---|---|
+| APCER | attacks called bona fide, a share of the attacks: of one species, of the worst one (max), of all (pooled) |
+| BPCER | bona fide presentations called attack, as a share of them |
+| HTER | mean of the pooled APCER (the field's FAR) and BPCER (its FRR) |
+| ACER | mean of an APCER and BPCER; ISO no longer defines it, papers report it; with the worst species or pooled |
+| EER | where pooled APCER and BPCER meet |
+| TPR@FPR=1 % | bona fide accepted while at most 1 % of the attacks are: bona fide is the positive class, as in FLIP |
+| BPCER@APCER=x % | lowest BPCER with a pooled APCER of at most x % |
 
 Example:
     >>> import numpy as np
@@ -10,11 +21,13 @@ Example:
     1.0
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from faceshield_hf.tasks_faceshield import Box
+
+APCER_LEVELS = (0.01, 0.05, 0.10)
+"""The operating points of BPCER@APCER."""
 
 
 def error_rates(is_attack: np.ndarray, called_attack: Sequence[bool | None]) -> dict[str, float]:
@@ -66,14 +79,61 @@ def apcer_per_species(
     return {name: float(np.mean(values)) for name, values in sorted(missed.items())}
 
 
+def iso_rates(
+    species: Sequence[str], is_attack: np.ndarray, called_attack: Sequence[bool | None]
+) -> dict[str, float | dict[str, float]]:
+    """The error rates with what needs the species of each attack.
+
+    Args:
+        species (`Sequence[str]`): of each presentation.
+        is_attack (`np.ndarray` of shape `(n,)`): the truth.
+        called_attack (`Sequence[bool | None]`): the decisions; `None` where none could be read.
+
+    Returns:
+        `dict`: what `error_rates` gives; `apcer`, a dict of species; `apcer_max`, the worst of them; `acer_max` and
+            `acer_pooled`, the means of BPCER with the worst and with the pooled APCER.
+    """
+    rates = error_rates(is_attack, called_attack)
+    per_species = apcer_per_species(species, is_attack, called_attack)
+    worst = max(per_species.values())
+    found: dict[str, float | dict[str, float]] = {**rates}
+    return found | {
+        "apcer": per_species,
+        "apcer_max": worst,
+        "acer_max": (worst + rates["bpcer"]) / 2,
+        "acer_pooled": rates["hter"],
+    }
+
+
 def auc(is_attack: np.ndarray, scores: np.ndarray) -> float:
     """Area under the ROC curve: the share of attack and bona fide pairs in the right order, ties counting half."""
     truth = _both_classes(is_attack)
-    scores = np.asarray(scores, np.float64)
+    scores = _finite(scores)
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     attacks, lives = int(truth.sum()), int((~truth).sum())
     return float((ranks[truth].sum() - attacks * (attacks + 1) / 2) / (attacks * lives))
+
+
+def error_curve(is_attack: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both error rates at every threshold that matters.
+
+    Args:
+        is_attack (`np.ndarray` of shape `(n,)`): the truth.
+        scores (`np.ndarray` of shape `(n,)`): p(spoof).
+
+    Returns:
+        `tuple` of three `np.ndarray` of shape `(m,)`: thresholds, rising: the lowest score, the middles between
+            neighbouring scores, and one above all; the pooled APCER, rising from 0 to 1; the BPCER, falling from
+            1 to 0.
+    """
+    truth = _both_classes(is_attack)
+    scores = _finite(scores)
+    levels = np.unique(scores)
+    thresholds = np.concatenate([levels[:1], (levels[1:] + levels[:-1]) / 2, [np.nextafter(levels[-1], np.inf)]])
+    apcer = np.searchsorted(np.sort(scores[truth]), thresholds, side="left") / truth.sum()
+    bpcer = 1 - np.searchsorted(np.sort(scores[~truth]), thresholds, side="left") / (~truth).sum()
+    return thresholds, apcer, bpcer
 
 
 def eer_threshold(is_attack: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
@@ -86,50 +146,71 @@ def eer_threshold(is_attack: np.ndarray, scores: np.ndarray) -> tuple[float, flo
     Returns:
         `tuple[float, float]`: threshold (half way between two neighbouring scores) and the mean of both errors.
     """
-    truth = _both_classes(is_attack)
-    scores = np.asarray(scores, np.float64)
-    levels = np.unique(scores)
-    thresholds = np.concatenate([levels[:1], (levels[1:] + levels[:-1]) / 2, [np.nextafter(levels[-1], np.inf)]])
-    missed = np.searchsorted(np.sort(scores[truth]), thresholds, side="left") / truth.sum()
-    accused = 1 - np.searchsorted(np.sort(scores[~truth]), thresholds, side="left") / (~truth).sum()
-    best = int(np.argmin(np.abs(missed - accused)))
-    return float(thresholds[best]), float((missed[best] + accused[best]) / 2)
+    thresholds, apcer, bpcer = error_curve(is_attack, scores)
+    best = int(np.argmin(np.abs(apcer - bpcer)))
+    return float(thresholds[best]), float((apcer[best] + bpcer[best]) / 2)
 
 
-def matched_ious(found: Sequence[Box], true: Sequence[Box]) -> list[float]:
-    """IoU of every true box with the box it is matched to, one to one, best sum first; 0 where none is left."""
-    from scipy.optimize import linear_sum_assignment
-
-    ious = np.array([[f.iou(t) for f in found] for t in true]).reshape(len(true), len(found))
-    matched = np.zeros(len(true))
-    rows, columns = linear_sum_assignment(-ious)
-    matched[rows] = ious[rows, columns]
-    return matched.tolist()
-
-
-def box_accuracy(pairs: Sequence[tuple[Sequence[Box], Sequence[Box]]], threshold: float = 0.5) -> float:
-    """Acc@IoU: the share of true boxes matched one to one with an IoU of at least the threshold.
+def bpcer_at_apcer(is_attack: np.ndarray, scores: np.ndarray, level: float) -> float:
+    """The lowest BPCER that can be had with a pooled APCER of at most `level`.
 
     Args:
-        pairs (`Sequence[tuple]`): found and true boxes of each attack image.
-        threshold (`float`, *optional*, defaults to 0.5): IoU, 0..1.
+        is_attack (`np.ndarray` of shape `(n,)`): the truth.
+        scores (`np.ndarray` of shape `(n,)`): p(spoof).
+        level (`float`): APCER, 0..1.
+
+    Returns:
+        `float`: with fewer than `1 / level` attacks no attack may be missed at all.
     """
-    ious = [iou for found, true in pairs for iou in matched_ious(found, true)]
-    return float(np.mean([iou >= threshold for iou in ious])) if ious else float("nan")
+    _, apcer, bpcer = error_curve(is_attack, scores)
+    return float(bpcer[apcer <= level].min())
 
 
-def class_median_boxes(boxes_by_class: Mapping[str, Sequence[Sequence[Box]]]) -> dict[str, list[Box]]:
-    """The constant answer of each class: per class the coordinate-wise median of its images' largest box.
+def tpr_at_fpr(is_attack: np.ndarray, scores: np.ndarray, level: float = 0.01) -> float:
+    """Share of bona fide accepted while at most `level` of the attacks are (FLIP's convention: real is positive)."""
+    return 1 - bpcer_at_apcer(is_attack, scores, level)
 
-    It is the baseline that localization must beat: with aligned faces it looks clever.
+
+def score_metrics(is_attack: np.ndarray, scores: np.ndarray) -> dict[str, float | dict[str, float]]:
+    """What scores say without a threshold fixed beforehand.
+
+    `eer` and `hter_oracle` use the threshold that is best for these very labels: they bound what a threshold could
+    reach and are no results. `hter_oracle` is the HTER at the test set's own EER threshold, which FLIP and its
+    successors print as HTER.
+
+    Args:
+        is_attack (`np.ndarray` of shape `(n,)`): the truth.
+        scores (`np.ndarray` of shape `(n,)`): p(spoof).
+
+    Returns:
+        `dict`: `auc`, `eer`, `hter_oracle`, `tpr_at_fpr1`, and `bpcer_at_apcer`, a dict of "1", "5" and "10" (%).
     """
-    medians = {}
-    for name, images in boxes_by_class.items():
-        largest = [max(boxes, key=lambda box: box.area) for boxes in images if boxes]
-        if largest:
-            corners = np.median([(b.x1, b.y1, b.x2, b.y2) for b in largest], axis=0).tolist()
-            medians[name] = [Box(*corners)]
-    return medians
+    _, eer = eer_threshold(is_attack, scores)
+    return {
+        "auc": auc(is_attack, scores),
+        "eer": eer,
+        "hter_oracle": eer,
+        "tpr_at_fpr1": tpr_at_fpr(is_attack, scores),
+        "bpcer_at_apcer": {f"{level:.0%}"[:-1]: bpcer_at_apcer(is_attack, scores, level) for level in APCER_LEVELS},
+    }
+
+
+def confusion(truth: Sequence[str], called: Sequence[str | None], names: Sequence[str]) -> list[list[int]]:
+    """Count what each class was called.
+
+    Args:
+        truth (`Sequence[str]`): classes.
+        called (`Sequence[str | None]`): what they were called; `None` where no class could be read.
+        names (`Sequence[str]`): the classes, in the order of rows and columns.
+
+    Returns:
+        `list[list[int]]`: a row a true class; one column a class and a last one for what could not be read.
+    """
+    place = {name: i for i, name in enumerate(names)}
+    table = np.zeros((len(names), len(names) + 1), int)
+    for true, said in zip(truth, called, strict=True):
+        table[place[true], len(names) if said is None else place[said]] += 1
+    return table.tolist()
 
 
 def _both_classes(is_attack: np.ndarray) -> np.ndarray:
@@ -139,3 +220,10 @@ def _both_classes(is_attack: np.ndarray) -> np.ndarray:
             f"got {int(truth.sum())} attacks and {int((~truth).sum())} bona fide presentations; error rates need both"
         )
     return truth
+
+
+def _finite(scores: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores, np.float64)
+    if not np.isfinite(scores).all():
+        raise ValueError(f"got {int((~np.isfinite(scores)).sum())} scores that are NaN or infinite; expected numbers")
+    return scores
