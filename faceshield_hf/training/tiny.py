@@ -11,8 +11,9 @@ Example:
     '[12, 7]'
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import MobileNetV2Model, Phi3Config, PreTrainedTokenizerFast
 
@@ -25,6 +26,8 @@ from faceshield_hf.processing_faceshield import DEFAULT_CHAT_TEMPLATE, FaceShiel
 IMAGE_SIZE = 256
 OUTPUT_STRIDE = 16
 DOWNSAMPLE = 2
+GRID = IMAGE_SIZE // OUTPUT_STRIDE // DOWNSAMPLE
+HIDDEN_SIZE = 192
 # The last block's output; the 1x1 convolution after it only widens it to ImageNet's 1280 channels.
 FEATURE_LAYER = 15
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
@@ -92,13 +95,19 @@ def tiny_processor(tokenizer: PreTrainedTokenizerFast) -> FaceShieldProcessor:
 
 
 def tiny_model(
-    tower: MobileNetV2Model, processor: FaceShieldProcessor, hidden_size: int = 192, layers: int = 4
+    tower: MobileNetV2Model,
+    processor: FaceShieldProcessor,
+    connector: Mapping[str, torch.Tensor] | None = None,
+    hidden_size: int = HIDDEN_SIZE,
+    layers: int = 4,
 ) -> FaceShieldForConditionalGeneration:
     """A FaceShield model around a tower, its language model drawn at random.
 
     Args:
         tower (`MobileNetV2Model`): the adapted tower; its weights are copied.
         processor (`FaceShieldProcessor`): gives the token ids.
+        connector (`Mapping[str, torch.Tensor]`, *optional*): weights of the connector that was adapted with the tower;
+            drawn at random without.
         hidden_size (`int`, *optional*, defaults to 192): width of the language model.
         layers (`int`, *optional*, defaults to 4): depth of the language model.
 
@@ -127,9 +136,12 @@ def tiny_model(
         turn_end_token_id=tokenizer.eos_token_id,
         vision_feature_layer=FEATURE_LAYER,
         projector_downsample=DOWNSAMPLE,
+        projector_grid=[GRID, GRID],
         real_answer_ids=answers["real"],
         spoof_answer_ids=answers["spoof"],
     )
     model = FaceShieldForConditionalGeneration(config)
     model.model.vision_tower.load_state_dict(tower.state_dict())
+    if connector is not None:
+        model.model.multi_modal_projector.load_state_dict(connector)
     return model

@@ -1,16 +1,18 @@
-"""Fit a small vision tower to spoof traces before any language is learnt.
+"""Fit a small vision tower and its connector to spoof traces before any language is learnt.
 
 A tower pretrained on photographs has never seen a local binary pattern or a HOG map, and a frozen one makes the
-spoof-aware view useless. Here it learns both views under dense supervision: the attack type of the whole picture,
-which cells an attack covers, and, in every covered cell, the box that covers it. The heads are thrown away afterwards;
-what stays is the tower, whose features the projector and the language model then read. It knows nothing of questions.
+spoof-aware view useless. A small language model, on the other hand, learns to read what stands plainly in its visual
+tokens, and little else. So tower and connector learn together under dense supervision of the tokens themselves: the
+attack type of the whole picture, which tokens an attack covers, and in every covered token the box that covers it. The
+heads are thrown away afterwards. It knows nothing of questions.
 
 Example:
     >>> import torch
     >>> from transformers import MobileNetV2Config, MobileNetV2Model
     >>> from faceshield_hf.training.tower import TowerWithHeads
-    >>> heads = TowerWithHeads(MobileNetV2Model(MobileNetV2Config(depth_multiplier=0.35, output_stride=16)))
-    >>> sorted(heads(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)))
+    >>> tower = MobileNetV2Model(MobileNetV2Config(depth_multiplier=0.35, output_stride=16))
+    >>> heads = TowerWithHeads(tower, grid=2, hidden_size=16)
+    >>> sorted(heads(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)))
     ['boxes', 'cells', 'types']
 """
 
@@ -21,52 +23,75 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 from transformers import MobileNetV2Model
 
+from faceshield_hf.connectors_faceshield import MultiModalProjector
 from faceshield_hf.data.samples import Sample
 from faceshield_hf.image_processing_faceshield import FaceShieldImageProcessor
 from faceshield_hf.tasks_faceshield import AttackType, Box
+from faceshield_hf.towers_faceshield import fold_neighbours
 from faceshield_hf.training.augment import augment
 
 
 TYPES = tuple(AttackType)
+CONNECTOR_FILE = "connector.safetensors"
+_VIEWS = 2
+_SMOOTHING = 0.05
+_CORNER_GAIN = 0.1
 
 
 class TowerWithHeads(nn.Module):
-    """A convolutional tower under three heads, shared by the RGB and the spoof-aware view.
+    """A convolutional tower and its connector under heads that read every visual token of both views.
 
     Args:
         tower (`MobileNetV2Model`): gives a feature map; its last block's output is read. Its batch statistics stay as
             pretrained (the two views would spoil each other's), the affine parameters are trained.
+        grid (`int`): rows and columns of one view's tokens, after folding.
+        hidden_size (`int`): width of the tokens, the language model's.
+        downsample (`int`, *optional*, defaults to 2): how many by how many cells of the feature map make a token.
         frozen_blocks (`int`, *optional*, defaults to 3): blocks after the stem that stay as pretrained with it; they
             see edges and colours, and their large maps cost most of a step.
     """
 
-    def __init__(self, tower: MobileNetV2Model, frozen_blocks: int = 3) -> None:
+    def __init__(
+        self, tower: MobileNetV2Model, grid: int, hidden_size: int, downsample: int = 2, frozen_blocks: int = 3
+    ) -> None:
         super().__init__()
         self.tower = tower
+        self.downsample = downsample
         # The last 1x1 convolution is not read: data parallel training must not wait for its gradient.
         for part in (tower.conv_stem, *tower.layer[:frozen_blocks], tower.conv_1x1):
             part.requires_grad_(False)
         last: Any = tower.layer[-1]
-        channels = last.reduce_1x1.convolution.out_channels
-        self.type_head = nn.Sequential(nn.LayerNorm(2 * channels), nn.Linear(2 * channels, len(TYPES)))
-        self.joint_head = nn.Sequential(nn.LayerNorm(4 * channels), nn.Linear(4 * channels, len(TYPES)))
-        self.cell_head = nn.Conv2d(channels, 1 + 4, 1)
+        channels = last.reduce_1x1.convolution.out_channels * downsample**2
+        self.connector = MultiModalProjector(channels, hidden_size, grid=(grid, grid), num_views=_VIEWS)
+        self.connector.apply(_start_embeddings)
+        # As the language model's first layer normalises what it reads.
+        self.norm = nn.RMSNorm(hidden_size, elementwise_affine=False)
+        self.cell_head = nn.Linear(hidden_size, 1)
+        # Corners are read along fixed directions with a small gain, so a token must carry them loudly: a learned head
+        # would turn its gain up instead, and the language model would have to learn digits from a whisper.
+        generator = torch.Generator().manual_seed(0)
+        directions = torch.linalg.qr(torch.randn(hidden_size, 4, generator=generator))[0]
+        self.register_buffer("corner_directions", directions)
+        self.type_head = nn.Linear(2 * _VIEWS * hidden_size, len(TYPES))
+        self.view_type_head = nn.Linear(2 * hidden_size, len(TYPES))
 
     def parameter_groups(self, tower_learning_rate: float) -> list[dict[str, Any]]:
-        """Parameters for an optimizer: the pretrained tower at a pace of its own, the new heads at the optimizer's."""
+        """Parameters for an optimizer: the pretrained tower at a pace of its own, all new parts at the optimizer's."""
         tower = [parameter for parameter in self.tower.parameters() if parameter.requires_grad]
         heads = [p for name, p in self.named_parameters() if not name.startswith("tower.")]
         return [{"params": tower, "lr": tower_learning_rate}, {"params": heads}]
 
-    def save_tower(self, folder: Path) -> None:
-        """Save the tower without the heads, in the plain memory layout that safetensors wants."""
+    def save_parts(self, folder: Path) -> None:
+        """Save tower and connector without the heads, in the plain memory layout that safetensors wants."""
         self.use_memory_format(torch.contiguous_format)
         self.tower.save_pretrained(folder)
+        save_file(self.connector.state_dict(), folder / CONNECTOR_FILE)
 
     def use_memory_format(self, memory_format: torch.memory_format) -> None:
         """Lay all weights out as asked; convolutions on CPUs are about twice as fast with channels last."""
@@ -88,41 +113,61 @@ class TowerWithHeads(nn.Module):
         cell_labels: torch.Tensor | None = None,
         box_labels: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Predict types, covered cells and boxes.
+        """Predict types, covered tokens and boxes.
 
         Args:
             pixel_values (`torch.FloatTensor` of shape `(batch, 3, height, width)`): RGB view.
             sav_values (`torch.FloatTensor` of shape `(batch, 3, height, width)`): spoof-aware view.
             type_labels (`torch.LongTensor` of shape `(batch,)`, *optional*): index into `TYPES`.
-            cell_labels (`torch.FloatTensor` of shape `(batch, rows, columns)`, *optional*): covered share, 0..1.
-            box_labels (`torch.FloatTensor` of shape `(batch, 4, rows, columns)`, *optional*): per cell the box that
+            cell_labels (`torch.FloatTensor` of shape `(batch, grid * grid)`, *optional*): covered share, 0..1.
+            box_labels (`torch.FloatTensor` of shape `(batch, grid * grid, 4)`, *optional*): per token the box that
                 covers it, 0..1 of the image.
 
         Returns:
             `dict`: `types` (logits `(batch, 12)` of both views together), `cells` (logits
-                `(2 * batch, rows, columns)`), `boxes` (`(2 * batch, 4, rows, columns)`, 0..1), and with labels `loss`.
+                `(batch, 2, grid * grid)`), `boxes` (`(batch, 2, grid * grid, 4)`, about 0..1), and with labels `loss`.
         """
         views = torch.cat([pixel_values, sav_values]).contiguous(memory_format=torch.channels_last)
-        features = self.tower(views, output_hidden_states=True).hidden_states[-1].float()
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
-        rgb, sav = pooled.chunk(2)
-        cells = self.cell_head(features)
+        features = self.tower(views, output_hidden_states=True).hidden_states[-1]
+        size = (features.shape[-2], features.shape[-1])
+        tokens = fold_neighbours(features.flatten(2).transpose(1, 2), size, self.downsample)
+        tokens = self.norm(self.connector(torch.cat(tokens.chunk(_VIEWS), 1))).float().unflatten(1, (_VIEWS, -1))
+        pooled = torch.cat([tokens.mean(2), tokens.amax(2)], -1)
         out = {
-            "types": self.joint_head(torch.cat([rgb, sav], 1)),
-            "cells": cells[:, 0],
-            "boxes": cells[:, 1:].sigmoid(),
+            "types": self.type_head(pooled.flatten(1)),
+            "cells": self.cell_head(tokens)[..., 0],
+            "boxes": 0.5 + _CORNER_GAIN * (tokens @ self.corner_directions),
         }
         if type_labels is not None and cell_labels is not None and box_labels is not None:
-            per_view = F.cross_entropy(self.type_head(pooled), type_labels.repeat(2), label_smoothing=0.05)
-            joint = F.cross_entropy(out["types"], type_labels, label_smoothing=0.05)
-            covered = cell_labels.repeat(2, 1, 1)
-            cell = F.binary_cross_entropy_with_logits(out["cells"], covered)
-            distance = F.smooth_l1_loss(out["boxes"], box_labels.repeat(2, 1, 1, 1), beta=0.05, reduction="none").sum(
-                1
+            per_view = F.cross_entropy(
+                self.view_type_head(pooled).flatten(0, 1),
+                type_labels.repeat_interleave(_VIEWS),
+                label_smoothing=_SMOOTHING,
             )
-            box = (distance * covered).sum() / covered.sum().clamp(min=1)
-            out = {"loss": joint + 0.5 * per_view + cell + box} | out
+            joint = F.cross_entropy(out["types"], type_labels, label_smoothing=_SMOOTHING)
+            found = F.binary_cross_entropy_with_logits(out["cells"], cell_labels[:, None].expand_as(out["cells"]))
+            place = box_loss(out["boxes"].float(), box_labels, cell_labels)
+            out = {"loss": joint + 0.5 * per_view + found + place} | out
         return out
+
+
+def box_loss(boxes: torch.Tensor, targets: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
+    """How far every covered token's box is from the one that covers it: smooth L1 and generalized IoU.
+
+    Args:
+        boxes (`torch.FloatTensor` of shape `(batch, views, tokens, 4)`): x1, y1, x2, y2 as predicted.
+        targets (`torch.FloatTensor` of shape `(batch, tokens, 4)`): the boxes that cover the tokens.
+        covered (`torch.FloatTensor` of shape `(batch, tokens)`): shares, 0..1. An image's tokens weigh by them, and
+            every image with an attack weighs the same, however small the attack.
+
+    Returns:
+        `torch.FloatTensor` of shape `()`: mean over the images with an attack; 0 without any.
+    """
+    targets, weights = targets[:, None].expand_as(boxes), covered[:, None].expand(boxes.shape[:3])
+    weights = weights / weights.sum((1, 2), keepdim=True).clamp(min=1e-6)
+    images = (covered.sum(1) > 0).sum().clamp(min=1)
+    distance = F.smooth_l1_loss(boxes, targets, beta=0.02, reduction="none").sum(-1)
+    return ((2 * distance + 1 - _generalized_iou(boxes, targets)) * weights).sum() / images
 
 
 class TowerData(Dataset):
@@ -131,7 +176,7 @@ class TowerData(Dataset):
     Args:
         samples (`Sequence[Sample]`): labelled images.
         image_processor (`FaceShieldImageProcessor`): makes both views.
-        grid (`int`): rows and columns of the feature map.
+        grid (`int`): rows and columns of one view's tokens.
         seed (`int`): augmentation seed; every read of an item draws a new variant. `None` turns augmentation off.
     """
 
@@ -161,21 +206,21 @@ class TowerData(Dataset):
             "pixel_values": views["pixel_values"][0],
             "sav_values": views["sav_values"][0],
             "type_labels": torch.tensor(TYPES.index(sample.attack_type)),
-            "cell_labels": cells,
-            "box_labels": targets,
+            "cell_labels": cells.flatten(),
+            "box_labels": targets.flatten(1).T,
         }
 
 
 def cell_targets(boxes: Sequence[Box], grid: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """How much of every cell is covered by a box, and by which.
+    """How much of every cell is covered by a box, against the cell that this box covers most, and by which box.
 
     Args:
         boxes (`Sequence[Box]`): 0..1 of the image.
         grid (`int`): rows and columns.
 
     Returns:
-        `tuple`: covered share `(grid, grid)`, 0..1; and the covering box's x1, y1, x2, y2 `(4, grid, grid)`, where
-            several overlap the one that covers most, and of equals the smaller.
+        `tuple`: covered share `(grid, grid)`, 0..1, with a 1 for every box, however small; and the covering box's x1,
+            y1, x2, y2 `(4, grid, grid)`, where several overlap the one that covers most, and of equals the smaller.
     """
     share = torch.zeros(grid, grid)
     target = torch.zeros(4, grid, grid)
@@ -184,8 +229,24 @@ def cell_targets(boxes: Sequence[Box], grid: int) -> tuple[torch.Tensor, torch.T
         across = (edges[1:].clamp(max=box.x2) - edges[:-1].clamp(min=box.x1)).clamp(min=0) * grid
         down = (edges[1:].clamp(max=box.y2) - edges[:-1].clamp(min=box.y1)).clamp(min=0) * grid
         covered = down[:, None] * across[None, :]
+        covered = covered / covered.max().clamp(min=1e-6)
         mine = covered > share
         share = torch.where(mine, covered, share)
         corners = torch.tensor([box.x1, box.y1, box.x2, box.y2], dtype=torch.float32)
         target = torch.where(mine, corners.view(4, 1, 1), target)
     return share, target
+
+
+def _generalized_iou(boxes: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Generalized IoU (Rezatofighi et al., CVPR 2019, algorithm 1) of boxes pair by pair, -1..1."""
+    low, high = torch.minimum(boxes[..., :2], boxes[..., 2:]), torch.maximum(boxes[..., :2], boxes[..., 2:])
+    shared = (torch.minimum(high, targets[..., 2:]) - torch.maximum(low, targets[..., :2])).clamp(min=0).prod(-1)
+    union = (high - low).prod(-1) + (targets[..., 2:] - targets[..., :2]).prod(-1) - shared
+    hull = (torch.maximum(high, targets[..., 2:]) - torch.minimum(low, targets[..., :2])).prod(-1)
+    return shared / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
+
+
+def _start_embeddings(module: nn.Module) -> None:
+    """Start positions small beside the projected features, as the model's own initialisation does."""
+    if isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)

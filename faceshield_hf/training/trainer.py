@@ -1,0 +1,221 @@
+"""TRL's `SFTTrainer` with this project's losses, a connector's own learning rate, and an early stop at a broken loss.
+
+What is plain stays TRL's: without `LossArguments` set, the loss is its own. It knows batches and the trainer's hooks;
+it loads nothing and decides on no recipe.
+
+Example:
+    >>> from faceshield_hf.training.trainer import LossArguments
+    >>> LossArguments(lopsided_alpha=0.7).is_plain
+    False
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import SFTTrainer
+
+from faceshield_hf.training.losses import (
+    family_index,
+    judgement_mask,
+    lopsided_loss,
+    risk_variance,
+    row_means,
+)
+
+
+CONNECTOR = "multi_modal_projector."
+
+
+@dataclass
+class LossArguments:
+    """What differs from the mean over tokens.
+
+    Attributes:
+        lopsided_alpha (`float`, *optional*): weight of the verdict's sentence against the rest of an answer, 0 to 1
+            (I-FAS: 0.7); unset: all tokens count alike.
+        sare_weight (`float`, *optional*, defaults to 0.0): weight of the variance of the attack families' risks.
+        connector_learning_rate (`float`, *optional*): the connector's own learning rate; unset: the common one.
+    """
+
+    lopsided_alpha: float | None = field(
+        default=None, metadata={"help": "Weight of the verdict's sentence against the rest of an answer, 0 to 1."}
+    )
+    sare_weight: float = field(default=0.0, metadata={"help": "Weight of the variance of attack families' risks."})
+    connector_learning_rate: float | None = field(
+        default=None, metadata={"help": "The connector's own learning rate."}
+    )
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueError: for a weight out of range.
+        """
+        if self.lopsided_alpha is not None and not 0 <= self.lopsided_alpha <= 1:
+            raise ValueError(f"lopsided_alpha is {self.lopsided_alpha}: it must lie between 0 and 1 (I-FAS takes 0.7)")
+        if self.sare_weight < 0:
+            raise ValueError(f"sare_weight is {self.sare_weight}: it must be at least 0")
+
+    @property
+    def is_plain(self) -> bool:
+        """`bool`: whether the loss is the mean over tokens."""
+        return self.lopsided_alpha is None and self.sare_weight == 0
+
+
+class FaceShieldTrainer(SFTTrainer):
+    """`SFTTrainer` for the stages of a recipe.
+
+    Args:
+        losses (`LossArguments`, *optional*): what differs from TRL's loss.
+        kwargs: as `SFTTrainer` takes them.
+    """
+
+    def __init__(self, *args: Any, losses: LossArguments | None = None, **kwargs: Any) -> None:
+        self.losses = losses or LossArguments()
+        super().__init__(*args, **kwargs)
+        self.data_collator = StageCollator(self.data_collator, self.losses, self._tokenizer)
+        if not self.losses.is_plain:
+            # These losses are means over rows: they must be averaged over accumulated batches.
+            self.loss_is_scaled_for_ga = False  # type: ignore[assignment]
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The loss of a batch.
+
+        Args:
+            model (`nn.Module`): the model, wrapped or not.
+            inputs (`dict`): a batch of `StageCollator`.
+            return_outputs (`bool`, *optional*, defaults to `False`): whether to give the outputs too.
+            num_items_in_batch (`torch.Tensor`, *optional*): predicted tokens of all processes and accumulated batches.
+
+        Returns:
+            `torch.Tensor` or `tuple`: the loss, and the outputs if asked for.
+
+        Raises:
+            ValueError: when the loss is not a finite number.
+        """
+        judgement = inputs.pop("judgement_mask", None)
+        families = inputs.pop("families", None)
+        if self.losses.is_plain or not self.model.training:  # type: ignore[union-attr]
+            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            self._stop_at_nan(result[0] if return_outputs else result)
+            return result
+        inputs["use_cache"] = False
+        outputs = model(**inputs, fused_lm_head=True)
+        losses = -outputs.log_probs
+        rows = row_means(losses, outputs.label_mask)
+        if judgement is not None:
+            rows = lopsided_loss(losses, judgement[:, 1:], outputs.label_mask, self.losses.lopsided_alpha)  # type: ignore[arg-type]
+        loss = rows.mean()
+        self._note("mean_token_accuracy", outputs.is_top1.sum() / outputs.label_mask.sum().clamp(min=1))
+        if families is not None:
+            variance = risk_variance(rows, families)
+            self._note("risk_variance", variance)
+            loss = loss + self.losses.sare_weight * variance
+        self._stop_at_nan(loss)
+        return (loss, outputs) if return_outputs else loss
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Build the optimizer, with the connector in groups of its own if it has its own learning rate."""
+        optimizer = super().create_optimizer(*args, **kwargs)
+        rate = self.losses.connector_learning_rate
+        if rate is None:
+            return optimizer
+        connector = {id(p) for name, p in self.model.named_parameters() if CONNECTOR in name}  # type: ignore[union-attr]
+        for group in list(optimizer.param_groups):
+            own = [p for p in group["params"] if id(p) in connector]
+            if own:
+                group["params"] = [p for p in group["params"] if id(p) not in connector]
+                optimizer.add_param_group({**group, "params": own, "lr": rate})
+        return optimizer
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Write no card: TRL's speaks of text generation; the run writes this project's own when it is done."""
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if "attack_type" not in self._signature_columns:  # type: ignore[operator]
+            self._signature_columns.append("attack_type")  # type: ignore[attr-defined]
+
+    def _note(self, name: str, value: torch.Tensor) -> None:
+        self._metrics["train"][name].append(self.accelerator.gather(value.detach()).float().mean().item())
+
+    def _stop_at_nan(self, loss: torch.Tensor) -> None:
+        if not torch.isfinite(loss.detach()).all():
+            raise ValueError(
+                f"the loss is {loss.item()} at step {self.state.global_step + 1}: lower learning_rate "
+                f"({self.args.learning_rate}) or max_grad_norm ({self.args.max_grad_norm}), train in bf16 instead of "
+                f"fp16, and look at the data of this step. {self._last_save()}"
+            )
+
+    def _last_save(self) -> str:
+        saved = last_checkpoint(self.args.output_dir)  # type: ignore[arg-type]
+        if saved is None:
+            return "Nothing was saved so far."
+        return f"The same command goes on from {saved}; delete it as well if the loss was bad before."
+
+
+class StageCollator:
+    """TRL's collator, and beside its batch what the losses ask for.
+
+    Args:
+        collator (`Callable`): TRL's.
+        losses (`LossArguments`): what is asked for.
+        tokenizer (`PreTrainedTokenizerBase`): reads labels back into text.
+    """
+
+    def __init__(self, collator: Any, losses: LossArguments, tokenizer: Any) -> None:
+        self.collator = collator
+        self.losses = losses
+        self.tokenizer = tokenizer
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Make a batch.
+
+        Args:
+            examples (`list[dict]`): rows of the data set.
+
+        Returns:
+            `dict`: the model's inputs and labels, `judgement_mask` for the lopsided loss, `families` for equal risks.
+
+        Raises:
+            ValueError: when the records have no attack types but their risks shall be equalised.
+        """
+        if self.losses.sare_weight and "attack_type" not in examples[0]:
+            raise ValueError("sare_weight is set, but the records have no column attack_type: set it to 0, or add it")
+        kinds = [example.get("attack_type") for example in examples]
+        # TRL refuses columns that it does not know.
+        batch = self.collator([{k: v for k, v in example.items() if k != "attack_type"} for example in examples])
+        if self.losses.sare_weight:
+            batch["families"] = torch.tensor([family_index(kind) for kind in kinds])  # type: ignore[arg-type]
+        if self.losses.lopsided_alpha is not None:
+            batch["judgement_mask"] = judgement_mask(batch["labels"], self.tokenizer)
+        return batch
+
+
+def last_checkpoint(folder: str | Path) -> str | None:
+    """The newest whole checkpoint in a folder; one that a kill has cut short is passed over.
+
+    Args:
+        folder (`str` or `Path`): the run's output folder.
+
+    Returns:
+        `str`, *optional*: its path.
+    """
+
+    def step(path: Path) -> int:
+        return int(path.name.rpartition("-")[2])
+
+    found = [path for path in Path(folder).glob("checkpoint-*") if path.name.rpartition("-")[2].isdigit()]
+    for path in sorted(found, key=step, reverse=True):
+        try:  # the trainer writes this file last
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return os.fspath(path)
+    return None

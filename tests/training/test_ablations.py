@@ -1,0 +1,187 @@
+"""Ablations: intervals by hand, tables that pair seeds, runs that are done once, and the shipped configuration."""
+
+import dataclasses
+import json
+import sys
+
+import pytest
+import yaml
+
+
+pytest.importorskip("trl", reason="needs the train extra")
+pytest.importorskip("scipy", reason="needs the eval extra")
+
+from stage import RECIPES, fork_stage, save_start, write_records
+from tiny import VISION, face
+
+from faceshield_hf.training import ablations
+from faceshield_hf.training.ablation_tables import METRICS, markdown, mean_interval, table_rows
+from faceshield_hf.training.ablations import (
+    AblationArguments,
+    launch,
+    read_values,
+    run_ablations,
+    run_folder,
+    stage_keys,
+)
+from faceshield_hf.training.run import RecipeArguments, parse_arguments
+
+
+SHIPPED = RECIPES / "faceshield-tiny" / "ablations.yaml"
+
+
+def arguments(tmp_path, **changes):
+    told = {
+        "base": str(tmp_path / "init"),
+        "recipes": {name: str(RECIPES / "faceshield-tiny" / f"{name}.yaml") for name in ("pretrain", "sft")},
+        "data": {"pretrain": str(tmp_path / "records"), "sft": str(tmp_path / "records")},
+        "dev": [str(tmp_path / "images")],
+        "test": [str(tmp_path / "images")],
+        "variants": {"plain": {}, "no view": {"model_fields": {"use_sav": False}}},
+        "tables": {"View": ["plain", "no view"]},
+        "out": str(tmp_path / "out"),
+        "seeds": [0, 1],
+    }
+    return AblationArguments(**{**told, **changes})
+
+
+def put_result(told, variant, seed, value):
+    folder = run_folder(told, variant, seed)
+    folder.mkdir(parents=True)
+    report = {}
+    for part, key, _ in METRICS.values():
+        report.setdefault(part, {})[key] = value
+    (folder / "result.json").write_text(json.dumps({"settings": {}, "report": report}))
+
+
+def test_the_interval_over_seeds_is_students():
+    # 0.8, 0.9, 1.0: deviation 0.1, t(0.975, 2) = 4.3027, half width 4.3027 * 0.1 / sqrt(3) = 0.2484
+    assert mean_interval([0.8, 0.9, 1.0]) == pytest.approx((0.9, 0.6516, 1.1484), abs=1e-4)
+    mean, low, high = mean_interval([0.5])
+    assert mean == 0.5
+    assert low != low and high != high  # one seed has no interval
+
+
+def test_differences_are_taken_seed_by_seed(tmp_path):
+    told = arguments(tmp_path, seeds=[0, 1, 2])
+    # Seeds differ much, the variant little and always by 0.01: pairing shows it.
+    for seed, value in enumerate((0.2, 0.5, 0.9)):
+        put_result(told, "plain", seed, value)
+        put_result(told, "no view", seed, value + 0.01 + seed * 0.001)
+    row = table_rows(read_values(told, ["plain", "no view"]))[1]
+    difference = row["metrics"]["AUC"]["difference"]
+    # 0.010, 0.011, 0.012: mean 0.011, half width 4.3027 * 0.001 / sqrt(3) = 0.00248
+    assert (difference["mean"], difference["low"]) == pytest.approx((0.011, 0.011 - 0.00248), abs=1e-5)
+    text = markdown(table_rows(read_values(told, ["plain", "no view"])))
+    assert "better in coarse ACC, AUC" in text  # more is better
+    assert "worse in HTER (text)" in text  # less is better
+    assert "**+1.1" in text
+
+
+def test_what_shows_no_difference_is_said_to(tmp_path):
+    told = arguments(tmp_path)
+    for seed in (0, 1):
+        put_result(told, "plain", seed, 0.5)
+        put_result(told, "no view", seed, 0.4 + seed * 0.2)
+    assert "- **no view** against plain: no difference shown." in markdown(
+        table_rows(read_values(told, ["plain", "no view"]))
+    )
+
+
+def test_a_run_that_is_missing_leaves_its_seed_out(tmp_path):
+    told = arguments(tmp_path)
+    put_result(told, "plain", 0, 0.5)
+    rows = table_rows(read_values(told, ["plain", "no view"]))
+    assert [row["seeds"] for row in rows] == [[0], []]
+    assert "difference" not in rows[1]["metrics"]["AUC"]
+
+
+def test_keys_are_the_recipes_changed_by_options_and_then_by_the_variant(tmp_path):
+    told = arguments(
+        tmp_path,
+        options={"bf16": False, "sft": {"max_steps": 7}, "model_fields": {"pvtm_keep_ratio": 0.2}},
+        variants={"x": {"model_fields": {"use_sav": False}, "pretrain": {"new_connector": True}, "bf16": True}},
+        tables={"X": ["x"]},
+    )
+    pretrain, sft = (stage_keys(told, "x", 3, stage) for stage in ("pretrain", "sft"))
+    assert sft["model_fields"] == {"pvtm_keep_ratio": 0.2, "use_sav": False}
+    assert (sft["max_steps"], "max_steps" in pretrain, sft["bf16"], sft["seed"]) == (7, False, True, 3)
+    assert pretrain["new_connector"] and "new_connector" not in sft
+    assert pretrain["model_name_or_path"] == str(tmp_path / "init")
+    assert sft["model_name_or_path"] == pretrain["output_dir"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tables": {"X": ["plain", "nobody"]}}, r"tables name \['nobody'\]"),
+        ({"seeds": []}, "seeds is empty"),
+        ({"only": ["Nothing"]}, r"only names \['Nothing'\]"),
+        ({"data": {"sft": "x"}}, "needs one entry for each of pretrain, sft"),
+    ],
+)
+def test_a_configuration_that_can_not_run_is_refused(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        arguments(tmp_path, **changes)
+
+
+def test_the_shipped_configuration_is_read_and_asks_what_recipes_know(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ablate.py", "--config", str(SHIPPED)])
+    (told,) = parse_arguments(AblationArguments)
+    monkeypatch.chdir(RECIPES.parent)
+    import trl
+
+    kinds = (RecipeArguments, trl.SFTConfig, trl.ModelConfig)
+    known = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    for variant in told.variants:
+        for stage in ("pretrain", "sft"):
+            keys = stage_keys(told, variant, 0, stage)
+            assert set(keys) <= known, variant
+    assert len(told.seeds) >= 3
+    titles = " ".join(told.tables)
+    for topic in ("SAVP", "masked tokens", "kept tokens", "question", "Connector", "Loss", "risk", "budget"):
+        assert topic in titles
+
+
+def launch_here(folder, stage, keys, processes, recipes):
+    """A stage in a process forked from this one: `accelerate launch` would import everything again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{stage}.yaml").write_text(yaml.safe_dump(keys))
+    (folder / "sft.yaml").write_text(yaml.safe_dump(keys))
+    process = fork_stage(folder, folder / stage)
+    process.join()
+    assert process.exitcode == 0, (folder / f"{stage}.log").read_text()[-2000:]
+
+
+def test_a_toy_run_trains_judges_and_is_not_done_twice(tmp_path, monkeypatch):
+    save_start(tmp_path / "init", vision_config=VISION | {"image_size": 28})
+    write_records(tmp_path / "records")
+    (tmp_path / "images").mkdir()
+    with (tmp_path / "images" / "metadata.jsonl").open("w") as out:
+        for i in range(4):
+            face(i).save(tmp_path / "images" / f"{i}.png")
+            kind = ("Bonafide", "Print")[i % 2]
+            boxes = [] if i % 2 == 0 else [[0.1, 0.1, 0.6, 0.6]]
+            told = {"file_name": f"{i}.png", "attack_type": kind, "subject_id": str(i), "boxes": boxes}
+            out.write(json.dumps(told) + "\n")
+    short = {"max_steps": 1, "per_device_train_batch_size": 2, "save_strategy": "no", "bf16": False}
+    told = arguments(tmp_path, seeds=[0], options=short, tables={"View": ["no view"]}, keep_weights=True)
+    monkeypatch.setattr(ablations, "launch", launch_here)
+    path = run_ablations(told, RECIPES)
+    assert "| no view | 1 |" in path.read_text()
+    folder = run_folder(told, "no view", 0)
+    assert yaml.safe_load((folder / "sft.yaml").read_text())["model_fields"] == {"use_sav": False}
+    assert json.loads((folder / "result.json").read_text())["report"]["images"] == 4
+    assert not json.loads((folder / "sft" / "config.json").read_text())["use_sav"]
+    monkeypatch.setattr(ablations, "launch", lambda *a: pytest.fail("trained again"))
+    run_ablations(told, RECIPES)
+    with pytest.raises(ValueError, match="holds the result of other settings"):
+        run_ablations(arguments(tmp_path, seeds=[0], options={"max_steps": 2}, tables={"View": ["no view"]}), RECIPES)
+
+
+@pytest.mark.slow
+def test_a_stage_that_fails_shows_its_last_lines(tmp_path):
+    keys = {"data": str(tmp_path), "output_dir": str(tmp_path / "out"), "max_length": None, "use_cpu": True}
+    with pytest.raises(RuntimeError, match="model_name_or_path is not set"):
+        launch(tmp_path / "run", "sft", keys, 1, RECIPES)
+    assert "model_name_or_path is not set" in (tmp_path / "run" / "sft.log").read_text()
