@@ -13,17 +13,20 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
+from test_bad_input import encoded, png_header
 from typer.testing import CliRunner
 
 from faceshield_hf import cli
 from faceshield_hf.checkpoints import EMBEDDED_CHECKPOINT
+from faceshield_hf.cli import about, common
+from faceshield_hf.cli import detect as detecting
 from faceshield_hf.decision import TASKS
 from faceshield_hf.image_input_faceshield import to_rgb_image
 from faceshield_hf.tasks_faceshield import AttackType, Box, Verdict
 from faceshield_hf.version import __version__
 
 
-pytest_plugins = ["tiny_checkpoint"]
+pytest_plugins = ["hub_server", "tiny_checkpoint"]
 
 runner = CliRunner()
 SPOOF = Verdict(
@@ -38,6 +41,9 @@ SPOOF = Verdict(
     model="fake",
 )
 REAL = Verdict(label="real", score=0.1, threshold=0.5, attack_type=AttackType.BONAFIDE, model="fake")
+
+
+COMMANDS = ["detect", "simulate", "train", "push", "push model", "push dataset", "push space", "serve", "demo", "info"]
 
 
 class FakeShield:
@@ -60,7 +66,7 @@ class FakeShield:
 @pytest.fixture
 def fake(monkeypatch):
     shield = FakeShield()
-    monkeypatch.setattr(cli, "_load", lambda model, device: shield)
+    monkeypatch.setattr(detecting, "load_detector", lambda model, device: shield)
     return shield
 
 
@@ -93,15 +99,24 @@ def test_help_needs_neither_torch_nor_transformers():
 def test_help_names_every_command():
     result = run("--help")
     assert result.exit_code == 0
-    for command in ("detect", "simulate", "demo", "info"):
-        assert command in result.stdout
+    for command in COMMANDS:
+        assert command.split()[0] in result.stdout
 
 
-@pytest.mark.parametrize("command", ["detect", "simulate", "demo", "info"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command):
-    result = run(command, "--help")
+    result = run(*command.split(), "--help")
     assert result.exit_code == 0
     assert "--help" in result.stdout
+
+
+def test_help_answers_within_a_second():
+    """The processor's time of the best of three runs: others on the machine must not fail this."""
+    code = "import resource, subprocess, sys; subprocess.run([sys.executable, '-c', %r, '--help'], check=True, "
+    code += "stdout=subprocess.DEVNULL); used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+    code += "print(used.ru_utime + used.ru_stime)"
+    command = [sys.executable, "-c", code % "from faceshield_hf.cli import main; main()"]
+    assert min(float(subprocess.check_output(command)) for _ in range(3)) < 1
 
 
 def test_the_version_is_printed():
@@ -131,23 +146,23 @@ def test_wrong_usage_exits_with_two(arguments):
 
 
 def test_files_are_found_in_order_each_once(photos):
-    files, missing = cli.find_images(["light.png", "more", "*.png", "more/notes.txt"])
+    files, missing = detecting.find_images(["light.png", "more", "*.png", "more/notes.txt"])
     assert files == ["light.png", "more/dark.jpg", "broken.png", "dark.png", "more/notes.txt"]
     assert missing == []
 
 
 def test_globs_go_through_folders_and_take_images_only(photos):
-    assert cli.find_images(["**/d*"])[0] == ["dark.png", "more/dark.jpg"]
+    assert detecting.find_images(["**/d*"])[0] == ["dark.png", "more/dark.jpg"]
 
 
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(photos):
     Image.new("RGB", (4, 4)).save("photo[1].png")
-    assert cli.find_images(["photo[1].png"]) == (["photo[1].png"], [])
+    assert detecting.find_images(["photo[1].png"]) == (["photo[1].png"], [])
 
 
 @pytest.mark.parametrize("path", ["nothere.png", "*.tiff", "nofolder/"])
 def test_a_path_that_gives_nothing_is_said(photos, path):
-    files, missing = cli.find_images([path])
+    files, missing = detecting.find_images([path])
     assert files == []
     assert missing[0][0] == path
     assert "no such file" in missing[0][1]
@@ -155,7 +170,7 @@ def test_a_path_that_gives_nothing_is_said(photos, path):
 
 def test_a_folder_without_images_is_said(photos):
     (photos / "empty").mkdir()
-    assert "no image in this folder" in cli.find_images(["empty"])[1][0][1]
+    assert "no image in this folder" in detecting.find_images(["empty"])[1][0][1]
 
 
 # ---- detect: what is printed ----
@@ -262,7 +277,7 @@ def test_a_bug_keeps_its_traceback(photos, fake, monkeypatch):
 def test_csv_has_one_row_an_input(photos, fake):
     run("detect", "dark.png", "light.png", "broken.png", "--csv", "out.csv")
     rows = list(csv.DictReader(io.StringIO((photos / "out.csv").read_text())))
-    assert list(rows[0]) == list(cli.CSV_COLUMNS)
+    assert list(rows[0]) == list(detecting.CSV_COLUMNS)
     assert rows[0] == {
         "file": "dark.png",
         "label": "spoof",
@@ -368,41 +383,224 @@ def test_simulate_without_faces_is_one_line(photos):
     assert not (photos / "set").exists()
 
 
-def test_demo_starts_the_space_with_host_port_and_model(monkeypatch, tmp_path):
+def test_demo_starts_the_space_with_host_port_and_model(monkeypatch):
     calls = []
-    monkeypatch.setattr(cli, "_SPACE_APPS", (tmp_path / "missing.py", tmp_path / "app.py"))
-    (tmp_path / "app.py").touch()
-    monkeypatch.setattr(cli.subprocess, "call", lambda command, env: calls.append((command, env)) or 3)
+    monkeypatch.setattr(about, "run_program", lambda command, environment: calls.append((command, environment)) or 3)
     result = run("demo", "--host", "0.0.0.0", "--port", 8000, "--model", "some/model")
-    ((command, env),) = calls
+    ((command, environment),) = calls
     assert result.exit_code == 3
-    assert command == [sys.executable, str(tmp_path / "app.py")]
-    assert (env["GRADIO_SERVER_NAME"], env["GRADIO_SERVER_PORT"], env["FACESHIELD_MODEL"]) == (
-        "0.0.0.0",
-        "8000",
-        "some/model",
-    )
+    assert command[0] == sys.executable
+    assert command[1].endswith("app.py") and os.path.isfile(command[1])
+    assert environment == {
+        "GRADIO_SERVER_NAME": "0.0.0.0",
+        "GRADIO_SERVER_PORT": "8000",
+        "FACESHIELD_MODEL": "some/model",
+    }
 
 
-def test_demo_without_gradio_says_what_to_install(monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["demo"], "space"),
+        (["serve"], "serve"),
+        (["train", "sft"], "train"),
+        (["build-dataset"], "train"),
+        (["push", "dataset", "user/name", "--from", "."], "train"),
+    ],
+)
+def test_a_missing_extra_is_named(monkeypatch, arguments, extra):
     def missing(name):
-        raise cli.metadata.PackageNotFoundError(name)
+        raise common.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(cli.metadata, "version", missing)
-    result = run("demo")
+    monkeypatch.setattr(common.metadata, "version", missing)
+    result = run(*arguments)
     assert result.exit_code == 2
-    assert 'pip install "faceshield-hf[space]"' in result.stderr
+    assert f'pip install "faceshield-hf[{extra}]"' in result.stderr
 
 
-def test_demo_without_a_space_says_where_it_looked(monkeypatch, tmp_path):
-    monkeypatch.setattr(cli, "_SPACE_APPS", (tmp_path / "app.py",))
-    result = run("demo")
+@pytest.mark.parametrize("arguments", [["demo"], ["train", "sft"]])
+def test_an_installation_without_the_files_beside_it_says_where_it_looked(monkeypatch, tmp_path, arguments):
+    monkeypatch.setattr(common, "PACKAGE", tmp_path / "faceshield_hf")
+    result = run(*arguments)
     assert result.exit_code == 2
-    assert str(tmp_path / "app.py") in result.stderr
+    assert str(tmp_path) in result.stderr
+    assert "clone of its repository" in result.stderr
 
 
-def test_a_checkout_has_the_space_where_demo_looks():
-    assert any(path.is_file() for path in cli._SPACE_APPS)
+# ---- recipes ----
+
+
+def test_train_hands_everything_on_to_the_recipe(photos):
+    (photos / "mine.yaml").write_text("a: 1")
+    result = run("train", "--dry-run", "sft", "--config", "mine.yaml", "--max_steps", "2", "--help")
+    words = result.stdout.split()
+    assert result.exit_code == 0, result.stderr
+    assert words[1:3] == ["-m", "accelerate.commands.launch"]
+    recipe = next(i for i, word in enumerate(words) if word.endswith("recipes/sft.py"))
+    assert os.path.isfile(words[recipe])
+    assert words[recipe + 1 :] == ["--config", "mine.yaml", "--max_steps", "2", "--help"]
+
+
+def test_train_finds_a_configuration_among_the_recipes(photos):
+    words = run("train", "--dry-run", "sft", "--config", "faceshield-tiny/sft.yaml").stdout.split()
+    assert words[-1].endswith("recipes/faceshield-tiny/sft.yaml") and os.path.isfile(words[-1])
+
+
+def test_train_keeps_the_users_own_accelerate_configuration(photos, monkeypatch):
+    assert "cpu.yaml" in run("train", "--dry-run", "sft").stdout or "--num_processes" in run("train", "sft").stdout
+    (photos / "accelerate").mkdir()
+    (photos / "accelerate" / "default_config.yaml").write_text("num_processes: 1")
+    monkeypatch.setenv("HF_HOME", str(photos))
+    assert "--config_file" not in run("train", "--dry-run", "sft").stdout
+    (photos / "own.yaml").write_text("num_processes: 1")
+    assert "--config_file own.yaml" in run("train", "--dry-run", "--launch", "own.yaml", "sft").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing"], "there is no recipe 'nothing'"),
+        (["../../evil"], "there is no recipe"),
+        (["sft", "--config", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["--launch", "nowhere.yaml", "sft"], "nowhere.yaml: no such file"),
+    ],
+)
+def test_train_says_what_it_does_not_find(photos, arguments, said):
+    result = run("train", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_the_recipes_are_listed():
+    assert {"pretrain", "sft"} <= set(run("train", "list").stdout.split())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 7), (signal.SIGTERM, 143)])
+def test_a_program_that_is_stopped_gets_the_time_to_put_its_files_in_order(tmp_path, number, code):
+    """Ctrl-C reaches both; the child takes two seconds to end, and both end with its code."""
+    child = "import sys, time\nprint('up', flush=True)\ntry: time.sleep(60)\n"
+    child += f"except KeyboardInterrupt: time.sleep(2); open({str(tmp_path / 'whole')!r}, 'w').write('x'); sys.exit(7)"
+    parent = (
+        f"import sys; from faceshield_hf.cli.common import run_program; sys.exit(run_program({['PY', '-c', child]!r}))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent.replace("'PY'", repr(sys.executable))],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout.readline() == b"up\n"
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    assert process.wait(30) == code
+    assert (tmp_path / "whole").exists() == (number == signal.SIGINT)
+
+
+# ---- pushing ----
+
+
+def test_a_dry_run_lists_what_would_go_and_sends_nothing(monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    result = run("push", "model", "user/mine", "--private", "--gated", "auto", "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("model user/mine (private, gated (auto)): ")
+    assert any(line.endswith("  model.safetensors") for line in lines)
+    assert lines[-1] == "Nothing was sent."
+
+
+def test_a_dry_run_of_the_space_lists_the_app(monkeypatch):
+    result = run("push", "space", "user/space", "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    assert any(line.endswith("  app.py") for line in result.stdout.splitlines())
+
+
+def test_a_model_is_pushed_and_can_be_loaded_by_the_printed_line(hub, tiny_folder):
+    result = run("push", "model", "tester/mine", "--from", tiny_folder)
+    assert result.exit_code == 0, result.stderr
+    revision = hub.repo("model", "tester/mine").refs["main"]
+    assert result.stdout.splitlines() == [
+        f"{hub.url}/tester/mine",
+        f"commit {revision}",
+        f'FaceShield.from_pretrained("tester/mine", revision="{revision}")',
+    ]
+    again = run("push", "model", "tester/mine", "--from", tiny_folder)
+    assert again.exit_code == 2
+    assert "exists and holds" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["model", "nobody"], "expected 'user/name'"),
+        (["model", "../../etc"], "expected 'user/name'"),
+        (["model", "a/b", "--from", "/nowhere"], "no checkpoint at /nowhere"),
+        (["dataset", "a/b", "--from", "/nowhere"], "/nowhere"),
+        (["space", "a/b", "--model", "../x"], "expected 'user/name'"),
+    ],
+)
+def test_what_cannot_be_pushed_is_one_line(arguments, said):
+    result = run("push", *arguments, "--dry-run")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_push_without_a_token_says_how_to_get_one(hub, tiny_folder, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    result = run("push", "model", "tester/mine", "--from", tiny_folder)
+    assert result.exit_code == 2
+    assert "hf auth login" in result.stderr
+    assert hub.repos == {}
+
+
+# ---- bad images, all the way ----
+
+
+BAD_IMAGES = {
+    "text.jpg": b"this is no image",
+    "empty.png": b"",
+    "pdf.jpg": b"%PDF-1.7 not a picture",
+    "cut.gif": b"GIF89a",
+    "bomb.png": png_header(20_000, 20_000),
+}
+
+
+def test_every_bad_image_is_one_line_and_the_good_ones_are_judged(photos, tiny_folder):
+    for name, content in BAD_IMAGES.items():
+        (photos / name).write_bytes(content)
+    whole = encoded(Image.effect_noise((300, 200), 50), format="JPEG")
+    (photos / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    good = {"L": "PNG", "RGBA": "PNG", "P": "PNG", "CMYK": "JPEG", "I;16": "PNG"}
+    for mode, format_ in good.items():
+        picture = (
+            Image.new(mode, (32, 32)) if mode == "I;16" else Image.linear_gradient("L").convert("RGB").convert(mode)
+        )
+        picture.save(photos / f"good-{mode.replace(';', '')}.{format_.lower()}", format=format_)
+    Image.new("RGB", (1, 1)).save(photos / "good-pixel.png")
+    result = run("detect", *BAD_IMAGES, "truncated.jpg", "good-*", "--model", tiny_folder, "-t", "coarse", "--json")
+    rows = {row["file"]: row for row in map(json.loads, result.stdout.splitlines())}
+    assert result.exit_code == 2
+    assert {name for name, row in rows.items() if "error" in row} == {*BAD_IMAGES, "truncated.jpg"}
+    assert sum("label" in row for row in rows.values()) == len(good) + 1
+    assert "Traceback" not in result.output
+
+
+def test_a_checkpoint_whose_config_lies_about_sizes_is_one_line(photos, tiny_folder):
+    (photos / "lying").mkdir()
+    for file in tiny_folder.iterdir():
+        if file.is_file():
+            (photos / "lying" / file.name).write_bytes(file.read_bytes())
+    config = json.loads((photos / "lying" / "config.json").read_text())
+    config["text_config"]["hidden_size"] *= 2
+    (photos / "lying" / "config.json").write_text(json.dumps(config))
+    result = run("detect", "dark.png", "--model", "lying")
+    assert result.exit_code == 2
+    assert "does not load" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

@@ -1,10 +1,10 @@
-"""What goes to the Hub beside the weights: the model card, with its numbers in the form the Hub reads.
+"""The embedded checkpoint's card, and any report's numbers in the form the Hub reads.
 
 The card is made from the reports that `recipes/evaluate.py` writes: no number in it is typed by hand. It knows the
 Hub's card format and nothing of training.
 
 Example:
-    >>> from faceshield_hf.hub import eval_results
+    >>> from faceshield_hf.hub.report import eval_results
     >>> report = {"score": {"auc": 0.9, "hter": 0.2}, "fine": {"acc": 0.8}, "localization": {"acc_iou50": 0.7}}
     >>> [result.metric_type for result in eval_results({"validation-AB": report})]
     ['auc', 'hter', 'accuracy', 'acc_iou50']
@@ -158,8 +158,9 @@ def write_model_card(folder: str | Path, reports: Mapping[str, dict[str, Any]], 
 
 
 def _title(name: str) -> str:
-    split, domains = name.split("-")
-    return f"{split}, {_DOMAINS[domains]}"
+    """Write "validation-AB" for a reader; any other name stays as it is."""
+    split, _, domains = name.partition("-")
+    return f"{split}, {_DOMAINS[domains]}" if domains in _DOMAINS else name
 
 
 def _percent(share: float) -> str:

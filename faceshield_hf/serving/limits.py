@@ -1,0 +1,134 @@
+"""What is too much for one server: sizes, waiting, time; and the errors that say so.
+
+Example:
+    >>> Limits(queue=2).queue
+    2
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+
+Message = MutableMapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a server takes on.
+
+    Attributes:
+        batch_size (`int`): images that go through the model together.
+        batch_wait (`float`): seconds that a batch waits for more images once it has one.
+        queue (`int`): images, and chats, that may wait or run at a time; one more is answered 503.
+        timeout (`float`): seconds from a request's arrival to its answer; then 504, or the end of what is written.
+        max_body (`int`): bytes of a request; one more is answered 413.
+        max_pixels (`int`): of an image.
+        max_messages (`int`): of a conversation.
+        max_tokens (`int`): of an answer.
+        grace (`float`): seconds that running requests get when the server is stopped.
+    """
+
+    batch_size: int = 8
+    batch_wait: float = 0.01
+    queue: int = 64
+    timeout: float = 60.0
+    max_body: int = 20_000_000
+    max_pixels: int = 50_000_000
+    max_messages: int = 64
+    max_tokens: int = 512
+    grace: float = 30.0
+
+
+class RefusedError(Exception):
+    """A request that is answered with an error.
+
+    Args:
+        status (`int`): of HTTP.
+        message (`str`): what came, what is accepted, what to do.
+        retry_after (`int`, *optional*): seconds after which to try again.
+    """
+
+    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+
+    def response(self) -> JSONResponse:
+        """The error in the form of OpenAI's API, which its clients show."""
+        kind = "invalid_request_error" if self.status < 500 else "server_error"
+        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        content = {"error": {"message": self.message, "type": kind, "code": self.status}}
+        return JSONResponse(content, self.status, headers)
+
+
+class BodyLimit:
+    """ASGI middleware that stops reading a request at a number of bytes and seconds, whatever its header says.
+
+    Args:
+        app: the application.
+        limits ([`Limits`]): `max_body` and `timeout` count.
+    """
+
+    def __init__(self, app: Callable[..., Awaitable[None]], limits: Limits) -> None:
+        self.app = app
+        self.limits = limits
+
+    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
+        """Read the body, or refuse it."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self.app(scope, receive, send)
+            return
+        limit = self.limits.max_body
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        too_large = RefusedError(413, f"the request is larger than {limit / 1e6:g} MB: send a smaller image")
+        if declared.isdigit() and int(declared) > limit:
+            await _refuse(too_large, scope, receive, send)
+            return
+        try:
+            content = await asyncio.wait_for(_read(receive, limit), self.limits.timeout)
+        except asyncio.TimeoutError:
+            slow = RefusedError(408, f"the request did not arrive within {self.limits.timeout:g} seconds")
+            await _refuse(slow, scope, receive, send)
+            return
+        except ConnectionResetError:
+            return
+        if content is None:
+            await _refuse(too_large, scope, receive, send)
+            return
+        body: Message | None = {"type": "http.request", "body": content, "more_body": False}
+
+        async def replay() -> Message:
+            nonlocal body
+            if body is None:
+                return await receive()
+            message, body = body, None
+            return message
+
+        await self.app(scope, replay, send)
+
+
+async def _read(receive: Callable[[], Awaitable[Message]], limit: int) -> bytes | None:
+    """Read a body; `None` when it is larger than a number of bytes."""
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            return None
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+async def _refuse(error: RefusedError, scope: Message, receive: Any, send: Any) -> None:
+    response = error.response()
+    response.headers["Connection"] = "close"  # what is still on its way is not read
+    await response(scope, receive, send)
