@@ -1,8 +1,9 @@
-"""Photograph the Space for the README: starts it, tries an example, and saves what a visitor sees.
+"""Photograph the Space for the README and the docs: starts it, tries an example, and saves what a visitor sees.
 
-    python scripts/screenshot_space.py [--example Print] [--width 1280] [--output docs/images/space.png]
+    python scripts/screenshot_space.py [--example Print] [--output docs/images] [--only phone]
 
-The picture shows NASA's portrait of Eileen Collins (public domain, from scikit-image) and attacks simulated on it. It
+Three pictures: `space.png` (a desktop), `space-phone.png` (360 pixels wide) and `space-dark.png` (the model's view, by
+night). They show NASA's portrait of Eileen Collins (public domain, from scikit-image) and attacks simulated on it. It
 needs the `space` and `dev` extras and a Chromium of the system (`apt-get install chromium`).
 """
 
@@ -14,36 +15,50 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-MAX_BYTES = 300_000
+MAX_BYTES = 400_000
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture: its file, the window's width, the theme and the tab that is open."""
+
+    file: str
+    width: int
+    theme: str
+    tab: str
+
+
+SHOTS = {
+    "desktop": Shot("space.png", 1280, "light", "Where"),
+    "phone": Shot("space-phone.png", 360, "light", "Where"),
+    "dark": Shot("space-dark.png", 1280, "dark", "Views"),
+}
 
 
 def main() -> None:
-    """Take one picture."""
+    """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--example", default="Print", help="the example to click, by its name on the page")
-    parser.add_argument("--tab", default="Where", help="the tab to show")
-    parser.add_argument("--width", type=int, default=1280, help="of the window, in pixels; 360 is a phone")
-    parser.add_argument("--dark", action="store_true", help="by night")
+    parser.add_argument("--only", choices=SHOTS, help="one of the pictures; all by default")
     parser.add_argument("--model", help="Hub id or folder of a checkpoint; the embedded one by default")
     parser.add_argument("--url", help="of a Space that runs already")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images" / "space.png")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images", help="folder of the pictures")
     options = parser.parse_args()
+    shots = [SHOTS[options.only]] if options.only else list(SHOTS.values())
     if options.url:
-        picture = photograph(options.url, options.example, options.tab, options.width, options.dark)
+        photograph(options.url, options.example, shots, options.output)
     else:
         with running_space(options.model) as url:
-            picture = photograph(url, options.example, options.tab, options.width, options.dark)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_bytes(picture)
-    print(f"{options.output}: {len(picture):,} bytes")
+            photograph(url, options.example, shots, options.output)
 
 
 @contextmanager
@@ -63,28 +78,41 @@ def running_space(model: str | None) -> Iterator[str]:
         process.wait()
 
 
-def photograph(url: str, example: str, tab: str, width: int, dark: bool) -> bytes:
-    """Open the page, try an example, wait for its verdict, and take the whole page.
-
-    Returns:
-        `bytes`: a PNG of at most 300 kB, its colours reduced to 256.
-    """
+def photograph(url: str, example: str, shots: list[Shot], folder: Path) -> None:
+    """Take each picture and save it as a PNG of at most 400 kB, its colours reduced to 256."""
     chromium = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if chromium is None:
         sys.exit(f"no browser: install one of {', '.join(CHROMIUM_NAMES)}, as in 'apt-get install chromium'")
+    folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         flags = ["--headless", "--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page(viewport={"width": width, "height": 800}, reduced_motion="reduce")
-        page.goto(url + ("?__theme=dark" if dark else "?__theme=light"))
-        page.locator("#fs-examples button", has_text=re.compile(rf"^\s*{re.escape(example)}\s*$")).click()
-        page.locator("#fs-verdict .fs-score").wait_for(timeout=120_000)
-        page.get_by_role("tab", name=tab).click()
-        page.mouse.move(0, 0)
-        page.wait_for_timeout(1500)  # pictures fade in
-        picture = page.screenshot(full_page=True)
+        for shot in shots:
+            picture = reduced(take(browser, url, example, shot))
+            (folder / shot.file).write_bytes(picture)
+            print(f"{folder / shot.file}: {len(picture):,} bytes", flush=True)
         browser.close()
-    return reduced(picture)
+
+
+def take(browser: Browser, url: str, example: str, shot: Shot) -> bytes:
+    """Open the page, try an example, wait until everything is said, and take the whole page."""
+    page = browser.new_page(
+        viewport={"width": shot.width, "height": 800}, reduced_motion="reduce", locale="en-US", color_scheme="light"
+    )
+    page.set_default_timeout(300_000)
+    page.goto(f"{url}?__theme={shot.theme}")
+    page.locator("#fs-examples button", has_text=re.compile(rf"^\s*{re.escape(example)}\s*$")).click()
+    page.locator("#fs-verdict .fs-score").wait_for()
+    tabs = page.locator("#fs-tabs")
+    tabs.get_by_role("tab", name="Views", exact=True).click()
+    page.locator("#fs-heat .fs-small").first.wait_for()  # the last thing that a run draws
+    tabs.get_by_role("tab", name=shot.tab, exact=True).click()
+    page.mouse.move(0, 0)
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    page.wait_for_timeout(1500)  # pictures fade in
+    picture = page.screenshot(full_page=True)
+    page.close()
+    return picture
 
 
 def reduced(picture: bytes) -> bytes:
@@ -94,7 +122,7 @@ def reduced(picture: bytes) -> bytes:
     colours.save(small, "PNG", optimize=True)
     size = len(small.getvalue())
     if size > MAX_BYTES:
-        sys.exit(f"the picture has {size:,} bytes, more than {MAX_BYTES:,}: choose a smaller --width")
+        sys.exit(f"the picture has {size:,} bytes, more than {MAX_BYTES:,}: choose another example")
     return small.getvalue()
 
 

@@ -1,13 +1,14 @@
 """The FaceShield Space: a face goes in; live or attack, how sure, which attack, where, and why come out.
 
-    python space/app.py [--host 127.0.0.1] [--port 7860] [--model REPO_OR_FOLDER]
+    python space/app.py [--host 127.0.0.1] [--port 7860] [--model REPO_OR_FOLDER] [--models ...] [--any-model]
 
-On the Hugging Face Hub the same file is the Space's `app_file`: host, port and model then come from the environment
-(`GRADIO_SERVER_NAME`, `GRADIO_SERVER_PORT`, `FACESHIELD_MODEL`). This file loads the model and serves; the page itself
-is in `ui_page.py`.
+On the Hugging Face Hub the same file is the Space's `app_file`: host, port and models then come from the environment
+(`GRADIO_SERVER_NAME`, `GRADIO_SERVER_PORT`, `FACESHIELD_MODEL`, `FACESHIELD_MODELS`). This file loads the model and
+serves; the page itself is in `ui_page.py`.
 """
 
 import argparse
+import importlib.util
 import os
 import signal
 import sys
@@ -16,44 +17,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-import spaces  # noqa: F401  # isort: skip  (ZeroGPU: before torch and gradio)
+import ui_gpu  # noqa: F401  # isort: skip  (ZeroGPU: before torch and gradio)
 import gradio as gr
 from ui_examples import make_examples
-from ui_page import build_demo
+from ui_models import Models
+from ui_page import KEEP_SECONDS, build_demo
+from ui_scripts import HEAD
+from ui_uploads import Uploads
 
 from faceshield_hf.detector import FaceShield
 
 
 MAX_UPLOAD = "20mb"
 STYLE = Path(__file__).parent / "style.css"
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Load the model, make the examples and serve until stopped.
-
-    Args:
-        argv (`Sequence[str]`, *optional*): the command line's words; this process's own when `None`.
-    """
-    options = parse_arguments(argv)
-    signal.signal(signal.SIGTERM, _stop)
-    with tempfile.TemporaryDirectory(prefix="faceshield-") as folder:
-        # All that Gradio writes, uploads above all, lies in this one folder and is gone with it.
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "cache")
-        print(f"Loading {options.model or 'the embedded model'} ...", flush=True)
-        try:
-            detector = FaceShield.from_pretrained(options.model)
-        except ValueError as error:
-            sys.exit(f"error: {error}")
-        print("Making the examples ...", flush=True)
-        demo = build_demo(detector, make_examples(Path(folder) / "examples"), options.model)
-        url = launch(demo, options.host, options.port)
-        print(f"FaceShield is at {url} (Ctrl-C stops it)", flush=True)
-        demo.block_thread()
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read host, port and model: from the command line, else from the environment, else the defaults."""
-    parser = argparse.ArgumentParser(description="Serve the FaceShield Space on this machine.")
+    """Read host, port and models: from the command line, else from the environment, else the defaults."""
+    parser = argparse.ArgumentParser(description="Serve the FaceShield Space.")
     environ = os.environ
     parser.add_argument("--host", default=environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), help="address to listen on")
     parser.add_argument(
@@ -64,7 +46,53 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=environ.get("FACESHIELD_MODEL") or None,
         help="Hub id or folder of a checkpoint; the embedded one by default",
     )
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--models",
+        nargs="*",
+        default=environ.get("FACESHIELD_MODELS", "").split(),
+        help="more checkpoints that visitors may choose",
+    )
+    parser.add_argument(
+        "--any-model",
+        action=argparse.BooleanOptionalAction,
+        help="whether visitors may name any checkpoint; by default only on this machine's own address",
+    )
+    options = parser.parse_args(argv)
+    if options.any_model is None:  # a Space, or a server that others reach, loads nothing that strangers name
+        options.any_model = options.host in LOOPBACK and "SPACE_ID" not in environ
+    return options
+
+
+def load_model(path: str | None) -> FaceShield:
+    """Load the server's own checkpoint; one that does not load ends the program with one line."""
+    print(f"Loading {path or 'the embedded model'} ...", flush=True)
+    try:
+        return FaceShield.from_pretrained(path)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+def serve(detector: FaceShield, options: argparse.Namespace) -> None:
+    """Make the examples and serve until stopped.
+
+    Args:
+        detector (`FaceShield`): loaded and ready.
+        options (`argparse.Namespace`): as `parse_arguments` gives them.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    with tempfile.TemporaryDirectory(prefix="faceshield-") as folder:
+        # All that Gradio writes, uploads above all, lies in this one folder and is gone with it.
+        cache = Path(folder) / "cache"
+        os.environ["GRADIO_TEMP_DIR"] = str(cache)
+        print("Making the examples ...", flush=True)
+        examples = make_examples(Path(folder) / "examples")
+        models = Models(detector, options.model, options.models, options.any_model)
+        uploads = Uploads(cache)
+        uploads.sweep_every(KEEP_SECONDS)
+        demo = build_demo(models, examples, uploads)
+        url = launch(demo, options.host, options.port)
+        print(f"FaceShield is at {url} (Ctrl-C stops it)", flush=True)
+        demo.block_thread()
 
 
 def launch(demo: gr.Blocks, host: str, port: int) -> str:
@@ -84,9 +112,12 @@ def launch(demo: gr.Blocks, host: str, port: int) -> str:
         run_history=False,
         footer_links=["api", "settings"],
         max_file_size=MAX_UPLOAD,
+        # MCP is an extra of its own (gradio[mcp]); without it the endpoints are there for HTTP all the same.
+        mcp_server=importlib.util.find_spec("mcp") is not None,
         pwa=False,
         ssr_mode=False,
         css_paths=STYLE,
+        head=HEAD,
         theme=_theme(),
         quiet=True,
         prevent_thread_lock=True,
@@ -120,4 +151,7 @@ def _theme() -> gr.themes.Base:
 
 
 if __name__ == "__main__":
-    main()
+    # The model is loaded here, at module level, as ZeroGPU asks: what is on the GPU before the page is served is there
+    # for every run.
+    OPTIONS = parse_arguments()
+    serve(load_model(OPTIONS.model), OPTIONS)

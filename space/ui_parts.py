@@ -1,6 +1,6 @@
-"""What the page shows of a verdict: pure functions from values to HTML, boxes, messages and code.
+"""What the page shows of a verdict in words: the band, the explanation, the code, a conversation's messages.
 
-They know neither the detector nor the events of the page.
+Pure functions from values to HTML and text; they know neither the detector nor the events of the page.
 
 Example:
     >>> read_history([{"role": "user", "content": [{"type": "text", "text": "Why?"}]}])
@@ -8,97 +8,109 @@ Example:
 """
 
 import json
-from collections.abc import Iterable
-from html import escape
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-from PIL import Image
-from ui_text import LABEL_NAMES, NO_WORDS, WAITING
+from ui_html import safe
+from ui_words import Words
 
-from faceshield_hf.quality import advice
 from faceshield_hf.tasks_faceshield import Verdict
-from faceshield_hf.visualize import pixel_boxes
 
 
-# The picture on the page; more pixels would only take longer to send.
-DISPLAY_SIDE = 768
-# How a box is drawn: an opaque border of so many pixels, and a breath of its colour inside, where the face must show.
-BORDER = 4
-TINT = 0.12
-UNNAMED_BOX = "Spoof area"
-
-Annotated = tuple[Image.Image, list[tuple[np.ndarray, str]]]
+_CHAIN_TAG = re.compile(r"</?([a-z_]+)>")
 
 
-def verdict_band(verdict: Verdict | None) -> str:
-    """Write the verdict band: the decision in words and colour, the score on a scale, advice on the photo.
+def verdict_band(verdict: Verdict | None, words: Words, margin: float = 0.0) -> str:
+    """Write the verdict band: advice on the photo, the decision in words and colour, the score on a scale.
 
     Args:
         verdict (`Verdict`, *optional*): `None` before the first run.
+        words (`Words`): the page's language.
+        margin (`float`, *optional*, defaults to 0.0): how close to the threshold a score counts as unsure.
 
     Returns:
         `str`: HTML; everything that a model or a file said in it is escaped.
     """
     if verdict is None:
-        return f'<div class="fs-band fs-none" role="status"><div class="fs-hint">{escape(WAITING)}</div></div>'
+        return _band("none", f'<div class="fs-hint">{safe(words.waiting)}</div>')
     kind = verdict.attack_type
-    named = "" if kind is None or kind.is_live else f'<span class="fs-type">{escape(kind.value)}</span>'
+    named = "" if kind is None or kind.is_live else f'<span class="fs-type">{safe(words.type_name(kind))}</span>'
     mark = '<span class="fs-mark" aria-hidden="true"></span>'
-    parts = [f'<div class="fs-label">{mark}{LABEL_NAMES[verdict.label]}{named}</div>']
+    label = f'<div class="fs-label">{mark}{safe(words.labels[verdict.label])}{named}</div>'
+    scale = ""
     if verdict.score is not None and verdict.threshold is not None:
-        parts.append(_scale(verdict.score, verdict.threshold))
-    parts += [f'<div class="fs-remark">{escape(line)}</div>' for line in advice(verdict.quality)]
-    return f'<div class="fs-band fs-{verdict.label or "none"}" role="status">{"".join(parts)}</div>'
+        scale = _scale(verdict.score, verdict.threshold, margin, words)
+    return _band(verdict.label or "none", _advice(verdict.quality, words) + label + scale)
 
 
-def annotated(image: Image.Image, verdict: Verdict) -> Annotated:
-    """Lay the boxes over the photo, in the form that `gradio.AnnotatedImage` takes.
+def judging_band(quality: Sequence[str], words: Words, doing: str | None = None) -> str:
+    """Write the band while the model works: what is wrong with the photo is said before the verdict."""
+    return _band("busy", f'{_advice(quality, words)}<div class="fs-hint">{safe(doing or words.judging)}</div>')
+
+
+def explanation_html(verdict: Verdict, words: Words) -> str:
+    """Write out why, and below it every answer as the model gave it, contradictions included.
 
     Args:
-        image (`PIL.Image.Image`): the photo that the boxes are fractions of.
-        verdict (`Verdict`): a box with an attack type's name as its label gets the type's colour.
+        verdict (`Verdict`): with `answers`.
+        words (`Words`): the page's language.
 
     Returns:
-        `tuple`: the photo, at most 768 pixels a side, and a mask `(height, width)` of 0..1 and a label for each box.
+        `str`: HTML.
     """
-    shown = image.convert("RGB")
-    shown.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
-    boxes = []
-    for (x1, y1, x2, y2), label in pixel_boxes(verdict.boxes, shown.size):
-        mask = np.zeros((shown.height, shown.width))
-        mask[y1:y2, x1:x2] = 1
-        if x2 - x1 > 2 * BORDER and y2 - y1 > 2 * BORDER:
-            mask[y1 + BORDER : y2 - BORDER, x1 + BORDER : x2 - BORDER] = TINT
-        boxes.append((mask, label or UNNAMED_BOX))
-    return shown, boxes
+    chain = verdict.answers.get("cot", "")
+    if chain:
+        shown = prose(chain, words)
+    elif verdict.explanation.strip():
+        shown = prose(verdict.explanation, words)
+    else:
+        shown = f'<p class="fs-note">{safe(words.no_words)}</p>'
+    answers = "".join(
+        f"<dt>{safe(words.tasks[task].name)}</dt><dd>{safe(text)}</dd>" for task, text in verdict.answers.items()
+    )
+    note = f'<p class="fs-note">{safe(words.model_language)}</p>' if words.model_language else ""
+    details = f"<details><summary>{safe(words.all_answers)}</summary><dl>{answers}</dl></details>" if answers else ""
+    return f"{shown}{note}{details}"
 
 
-def explanation_text(verdict: Verdict) -> str:
-    """Write out why: the explanation, or the answers where the task has none.
+def prose(text: str, words: Words) -> str:
+    """Set a model's text as paragraphs, whole or as far as it has come; a chain of thought under headings."""
+    parts, last, heading = [], 0, ""
+    for tag in _CHAIN_TAG.finditer(text):
+        if tag[1] in words.chain:
+            parts.append((heading, text[last : tag.start()]))
+            last, heading = tag.end(), "" if tag[0].startswith("</") else words.chain[tag[1]]
+    parts.append((heading, text[last:]))
+    lines = []
+    for heading, body in parts:
+        if body.strip():
+            lines += [f"<h3>{safe(heading)}</h3>"] if heading else []
+            lines += [f"<p>{safe(line)}</p>" for line in body.strip().splitlines() if line.strip()]
+    return f'<div class="fs-prose" lang="en">{"".join(lines)}</div>'
 
-    Returns:
-        `str`: plain text, paragraphs apart.
-    """
-    text = verdict.explanation.strip() or "\n\n".join(answer.strip() for answer in verdict.answers.values())
-    return text or NO_WORDS
 
-
-def reproduction_code(tasks: Iterable[str], checkpoint: str | None) -> str:
+def reproduction_code(
+    tasks: Iterable[str], checkpoint: str | None, threshold: float | None, margin: float, own_margin: float
+) -> str:
     """Write the Python lines that give the same verdict for a photo on the reader's disk.
 
     Args:
         tasks (`Iterable[str]`): what was asked.
         checkpoint (`str`, *optional*): Hub id or folder; `None` is the embedded one.
+        threshold (`float`, *optional*): the one that decided.
+        margin (`float`): the one that decided.
+        own_margin (`float`): the checkpoint's own.
 
     Returns:
         `str`: source that runs where the package is installed.
     """
     source = "" if checkpoint is None else json.dumps(checkpoint)
+    unsure = "" if margin == own_margin else f"detector.model.config.score_margin = {margin!r}\n"
     return (
         "from faceshield_hf import FaceShield\n\n"
-        f"detector = FaceShield.from_pretrained({source})\n"
-        f'verdict = detector.detect("photo.jpg", tasks={json.dumps(list(tasks))})\n'
+        f"detector = FaceShield.from_pretrained({source})\n{unsure}"
+        f'verdict = detector.detect("photo.jpg", tasks={json.dumps(list(tasks))}, threshold={threshold!r})\n'
         "print(verdict.to_dict())\n"
     )
 
@@ -107,7 +119,7 @@ def read_history(history: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
     """Read a chat's messages, whichever of Gradio's forms they come in, as role and plain text.
 
     The page sends a message's content as a list of blocks `{"type": "text", "text": ...}`; callers of the API send a
-    plain string. Files and empty messages are left out.
+    plain string. Files, figures and empty messages are left out.
 
     Returns:
         `list[dict[str, str]]`: `{"role", "content"}`, the roles "user" and "assistant" only.
@@ -123,13 +135,29 @@ def read_history(history: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
     return messages
 
 
-def _scale(score: float, threshold: float) -> str:
+def _band(kind: str, content: str) -> str:
+    return f'<div class="fs-band fs-{kind}">{content}</div>'
+
+
+def _advice(codes: Sequence[str], words: Words) -> str:
+    if not codes:
+        return ""
+    lines = "".join(f"<li>{safe(words.advice[code])}</li>" for code in codes)
+    return f'<div class="fs-advice"><strong>{safe(words.advice_title)}</strong><ul>{lines}</ul></div>'
+
+
+def _scale(score: float, threshold: float, margin: float, words: Words) -> str:
     """Draw p(spoof) as a bar with the threshold as a notch; the numbers stand beside it for every reader."""
-    words = f"p(spoof) {score:.1%}, threshold {threshold:.0%}"
+    low, high = max(0.0, threshold - margin), min(1.0, threshold + margin)
+    said = words.scale.format(score=words.percent(score), threshold=words.percent(threshold))
+    zone = ""
+    if margin > 0:
+        said += words.unsure_zone.format(low=words.percent(low), high=words.percent(high))
+        zone = f'<div class="fs-zone" style="left:{low:.2%};width:{high - low:.2%}"></div>'
     return (
-        f'<div class="fs-score"><span>p(spoof) <strong>{score:.1%}</strong></span>'
-        f"<span>threshold {threshold:.0%}</span></div>"
-        f'<div class="fs-scale" role="img" aria-label="{words}">'
-        f'<div class="fs-fill" style="width:{100 * score:.2f}%"></div>'
-        f'<div class="fs-notch" style="left:{100 * threshold:.2f}%"></div></div>'
+        f'<div class="fs-score"><span>{safe(words.score)} <strong>{words.percent(score)}</strong></span>'
+        f"<span>{safe(words.threshold)} {words.percent(threshold)}</span></div>"
+        f'<div class="fs-scale" role="img" aria-label="{safe(said)}">'
+        f'<div class="fs-fill" style="width:{score:.2%}"></div>{zone}'
+        f'<div class="fs-notch" style="left:{threshold:.2%}"></div></div>'
     )

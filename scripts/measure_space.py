@@ -1,0 +1,114 @@
+"""Measure the Space: how long the page and each task take, and how much memory it holds after many calls.
+
+    python scripts/measure_space.py [--calls 200] [--model REPO_OR_FOLDER]
+
+It starts the Space, opens its page in a headless Chromium, calls `/analyze` for each task and then `--calls` times,
+and prints a table in Markdown. The photo is NASA's portrait of Eileen Collins (public domain, from scikit-image).
+Linux only: memory is read from /proc.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+from gradio_client import Client, handle_file
+from PIL import Image
+from playwright.sync_api import sync_playwright
+from skimage import data
+
+
+ROOT = Path(__file__).resolve().parents[1]
+TASKS = ("coarse", "fine", "reasoning", "localization", "cot", "all")
+REPEATS = 3
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=200, help="calls of /analyze between the two looks at memory")
+    parser.add_argument("--model", help="Hub id or folder of a checkpoint; the embedded one by default")
+    options = parser.parse_args()
+    command = [sys.executable, str(ROOT / "space" / "app.py"), "--port", "7868"]
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        command + (["--model", options.model] if options.model else []), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        match = next(filter(None, (re.search(r"FaceShield is at (\S+)", line) for line in process.stdout)), None)
+        if match is None:
+            sys.exit("the Space did not start: see the message above")
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n\n| | |\n|---|---|", flush=True)
+        row("start", f"{time.perf_counter() - begun:.1f} s")
+        measure(match[1], process.pid, options.calls)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def measure(url: str, pid: int, calls: int) -> None:
+    """Print a row for each number."""
+    row("page, HTML", f"{median(lambda: httpx.get(url).raise_for_status()):.2f} s")
+    row("page in a browser, ready to use", f"{median(lambda: open_page(url)):.2f} s")
+    client = Client(url, verbose=False)
+    with tempfile.TemporaryDirectory() as folder:
+        photo = Path(folder) / "photo.jpg"
+        Image.fromarray(data.astronaut()).save(photo)
+        client.predict(image=handle_file(photo), task="all", api_name="/analyze")
+        for task in TASKS:
+
+            def call(task: str = task) -> None:
+                client.predict(image=handle_file(photo), task=task, api_name="/analyze")
+
+            row(f"/analyze, {task}", f"{median(call):.2f} s")
+        row("memory", f"{memory(pid):.0f} MB")
+        for _ in range(calls):
+            client.predict(image=handle_file(photo), task="fine", api_name="/analyze")
+        row(f"memory after {calls} calls more", f"{memory(pid):.0f} MB")
+
+
+def median(call: Callable[[], object]) -> float:
+    """Run a few times; gives the middle of the seconds."""
+    taken = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken)
+
+
+def open_page(url: str) -> None:
+    """Open the page in a new browser window and wait until it can be used."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        sys.exit("no browser: install one, as in 'apt-get install chromium'")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--headless", "--no-sandbox"])
+        page = browser.new_page()
+        page.goto(url)
+        page.locator("#fs-run").wait_for()
+        browser.close()
+
+
+def memory(pid: int) -> float:
+    """Read a process's resident memory, in megabytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def row(name: str, value: str) -> None:
+    """Print a row of the table."""
+    print(f"| {name} | {value} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
