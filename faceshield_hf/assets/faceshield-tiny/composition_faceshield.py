@@ -61,8 +61,8 @@ def compose_tokenizer(tokenizer: PreTrainedTokenizerBase, chat_template: str | N
     answers = coarse_answer_ids(tokenizer, tokenizer.chat_template)
     return ComposedText(
         image_token_id=tokenizer.get_vocab()[IMAGE_TOKEN],
-        turn_end_token_id=_token_after(tokenizer, "user"),
-        stop_token_id=_token_after(tokenizer, "assistant"),
+        turn_end_token_id=token_after(tokenizer, "user", tokenizer.chat_template),
+        stop_token_id=token_after(tokenizer, "assistant", tokenizer.chat_template),
         chat_template=tokenizer.chat_template,
         real_answer_ids=answers["real"],
         spoof_answer_ids=answers["spoof"],
@@ -92,11 +92,20 @@ def coarse_answer_ids(tokenizer: PreTrainedTokenizerBase, chat_template: str) ->
     return found
 
 
-def _token_after(tokenizer: PreTrainedTokenizerBase, role: str) -> int | None:
-    """Id of the first control token after the words of a user or of an assistant."""
+def token_after(tokenizer: PreTrainedTokenizerBase, role: str, chat_template: str | None) -> int | None:
+    """Find the control token that ends a turn.
+
+    Args:
+        tokenizer (`PreTrainedTokenizerBase`): the tokenizer.
+        role (`str`): `"user"` or `"assistant"`, whose turn it is.
+        chat_template (`str`, *optional*): the template that writes the turns; the tokenizer's own when `None`.
+
+    Returns:
+        `int`, *optional*: id of the first control token after the words; `None` if there is none.
+    """
     words = {"user": "probeuser", "assistant": "probeanswer"}
     messages = [{"role": name, "content": text} for name, text in words.items()]
-    text = render(tokenizer, tokenizer.chat_template, messages, prompt=False)
+    text = render(tokenizer, chat_template or tokenizer.chat_template, messages, prompt=False)
     rest = text[text.rindex(words[role]) + len(words[role]) :]
     if role == "user":
         rest = rest[: rest.index(words["assistant"])]

@@ -51,6 +51,10 @@ class FaceShieldConfig(PreTrainedConfig):
             Activation of the connector.
         projector_downsample (`int`, *optional*, defaults to 1):
             Folds this many by this many neighbouring tokens into channels before the MLP; 1 keeps every token.
+        projector_grid (`list[int]`, *optional*):
+            Rows and columns of one view's tokens after folding. With it the MLP connector adds a learned embedding of
+            row, column and view to every token; feature maps of convolutional towers need it, since nothing in them
+            tells where they are. `None` adds nothing, as in Llava.
         gac_num_queries (`int`, *optional*, defaults to 96):
             Number of visual tokens that the globally aware connector gives, global queries included.
         gac_depth (`int`, *optional*, defaults to 4):
@@ -106,6 +110,7 @@ class FaceShieldConfig(PreTrainedConfig):
     connector: str = "mlp"
     projector_hidden_act: str = "gelu"
     projector_downsample: int = 1
+    projector_grid: list[int] | None = None
     gac_num_queries: int = 96
     gac_depth: int = 4
     pvtm_keep_ratio: float = 0.1
@@ -125,6 +130,8 @@ class FaceShieldConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         if isinstance(self.vision_feature_layer, tuple):
             self.vision_feature_layer = list(self.vision_feature_layer)
+        if isinstance(self.projector_grid, tuple):
+            self.projector_grid = list(self.projector_grid)
         # A language model saved with tied embeddings says so in its own configuration only.
         self.tie_word_embeddings = self.tie_word_embeddings or bool(self.text_config.tie_word_embeddings)
         self._check_parts()
@@ -197,6 +204,13 @@ class FaceShieldConfig(PreTrainedConfig):
         for name in ("projector_downsample", "gac_num_queries", "gac_depth"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1.")
+        if self.projector_grid is not None:
+            if len(self.projector_grid) != 2 or min(self.projector_grid) < 1:
+                raise ValueError(
+                    f"projector_grid is {self.projector_grid}: it must be [rows, columns], each at least 1."
+                )
+            if self.connector == "gac":
+                raise ValueError('projector_grid needs connector="mlp": queries have no place in the image.')
         if self.vision_feature_layer == []:
             raise ValueError("vision_feature_layer is an empty list: name at least one layer, e.g. -2.")
         if self.connector == "gac" and self.projector_downsample != 1:

@@ -1,7 +1,8 @@
 """Connectors: from a vision tower's features to tokens in the language model's width.
 
-`MultiModalProjector` is Llava's two-layer MLP. `GloballyAwareConnector` follows I-FAS: learned queries and global
-queries, one a layer, gather what all layers saw. They know tensors, not towers, images or text.
+`MultiModalProjector` is Llava's two-layer MLP, with learned positions if asked for. `GloballyAwareConnector` follows
+I-FAS: learned queries and global queries, one a layer, gather what all layers saw. They know tensors, not towers,
+images or text.
 
 Example:
     >>> import torch
@@ -11,6 +12,7 @@ Example:
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -18,7 +20,7 @@ from transformers.activations import ACT2FN
 
 
 class MultiModalProjector(nn.Module):
-    """Two linear layers with an activation between, applied to every token alone.
+    """Two linear layers with an activation between, applied to every token alone; with a grid, positions on top.
 
     Args:
         input_size (`int`):
@@ -27,13 +29,26 @@ class MultiModalProjector(nn.Module):
             Width of the language model.
         hidden_act (`str`, *optional*, defaults to `"gelu"`):
             The activation.
+        grid (`Sequence[int]`, *optional*):
+            Rows and columns of one view's tokens. Each token then also gets learned embeddings of its row, its column
+            and its view: a convolution's features tell what is there, not where. `None` (Llava) adds nothing.
+        num_views (`int`, *optional*, defaults to 1):
+            Number of views of one image, read with `grid` only.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, hidden_act: str = "gelu") -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        hidden_act: str = "gelu",
+        grid: Sequence[int] | None = None,
+        num_views: int = 1,
+    ) -> None:
         super().__init__()
         self.linear_1 = nn.Linear(input_size, hidden_size)
         self.act = ACT2FN[hidden_act]
         self.linear_2 = nn.Linear(hidden_size, hidden_size)
+        self.positions = None if grid is None else GridPositions(grid, num_views, hidden_size)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Projects tokens.
@@ -44,8 +59,57 @@ class MultiModalProjector(nn.Module):
 
         Returns:
             `torch.Tensor` of shape `(num_images, num_tokens, hidden_size)`: Tokens for the language model.
+
+        Raises:
+            ValueError: If a grid was given and the tokens do not fill whole views of it.
         """
-        return self.linear_2(self.act(self.linear_1(tokens)))
+        projected = self.linear_2(self.act(self.linear_1(tokens)))
+        if self.positions is None:
+            return projected
+        return projected + self.positions(projected.shape[1])
+
+
+class GridPositions(nn.Module):
+    """Learned embeddings of row, column and view, summed for every token of an image's views.
+
+    Args:
+        grid (`Sequence[int]`):
+            Rows and columns of one view.
+        num_views (`int`):
+            Number of views.
+        hidden_size (`int`):
+            Width of the tokens.
+    """
+
+    def __init__(self, grid: Sequence[int], num_views: int, hidden_size: int) -> None:
+        super().__init__()
+        self.rows, self.columns = grid
+        self.row_embedding = nn.Embedding(self.rows, hidden_size)
+        self.column_embedding = nn.Embedding(self.columns, hidden_size)
+        self.view_embedding = nn.Embedding(num_views, hidden_size)
+
+    def forward(self, num_tokens: int) -> torch.Tensor:
+        """Sums the embeddings.
+
+        Args:
+            num_tokens (`int`):
+                Tokens of an image, of its first view or of all.
+
+        Returns:
+            `torch.Tensor` of shape `(num_tokens, hidden_size)`: One embedding a token, view by view, row by row.
+
+        Raises:
+            ValueError: If `num_tokens` is not a number of whole views.
+        """
+        a_view = self.rows * self.columns
+        if num_tokens % a_view or num_tokens // a_view > self.view_embedding.num_embeddings:
+            raise ValueError(
+                f"got {num_tokens} visual tokens an image, but projector_grid says {self.rows}x{self.columns} tokens "
+                "a view: set it to the tower's grid after folding, or to None."
+            )
+        place = self.row_embedding.weight[:, None] + self.column_embedding.weight
+        views = self.view_embedding.weight[: num_tokens // a_view]
+        return (views[:, None] + place.flatten(0, 1)).flatten(0, 1)
 
 
 class GloballyAwareConnector(nn.Module):

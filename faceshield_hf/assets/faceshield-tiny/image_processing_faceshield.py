@@ -159,14 +159,15 @@ class FaceShieldImageProcessor(PilBackend):
             raise ValueError("got no image, expected at least one: leave images out of a call that has only text")
         # Shape first, on bytes: the picture is resized once, and its texture is read off what the model will see.
         in_unit_range = [image.dtype != np.uint8 for image in images]
-        pictures = super()._preprocess(
-            [
-                np.rint(image * 255).astype(np.uint8) if is_unit else image
-                for image, is_unit in zip(images, in_unit_range, strict=True)
-            ],
-            return_tensors=None,
-            **kwargs | _VALUES_OFF,
-        )["pixel_values"]
+        byte_images = [
+            np.rint(image * 255).astype(np.uint8) if is_unit else image
+            for image, is_unit in zip(images, in_unit_range, strict=True)
+        ]
+        shaping = kwargs | _VALUES_OFF
+        wanted = (3, kwargs["size"].height, kwargs["size"].width) if kwargs["do_resize"] else None
+        if all(image.shape == wanted for image in byte_images):
+            shaping["do_resize"] = False  # resizing to the same size copies the picture several times, unchanged
+        pictures = super()._preprocess(byte_images, return_tensors=None, **shaping)["pixel_values"]
         # All that follows is several times faster on planes than on pixels.
         views = {"pixel_values": [np.ascontiguousarray(picture) for picture in pictures]}
         if do_sav:
@@ -181,8 +182,27 @@ class FaceShieldImageProcessor(PilBackend):
                 picture.astype(np.float32) / 255 if is_unit else picture
                 for picture, is_unit in zip(view, in_unit_range, strict=True)
             ]
-            data[name] = super()._preprocess(numbers, return_tensors=None, **kwargs | _SHAPE_OFF)["pixel_values"]
+            data[name] = self._to_values(numbers, **kwargs)
         return BatchFeature(data=data, tensor_type=return_tensors)
+
+    def _to_values(self, pictures: list[np.ndarray], **kwargs: Any) -> list[np.ndarray]:
+        """Rescale, normalise and pad. Bytes are looked up: transformers itself maps all 256 of them, once a call."""
+        kwargs = kwargs | _SHAPE_OFF
+        if kwargs["do_rescale"] and not kwargs["do_pad"] and all(picture.dtype == np.uint8 for picture in pictures):
+            every = np.broadcast_to(np.arange(256, dtype=np.uint8).reshape(16, 16), (3, 16, 16))
+            [values] = super()._preprocess([every], return_tensors=None, **kwargs)["pixel_values"]
+            table = np.ascontiguousarray(values.reshape(3, 256), dtype=np.float32)
+            return [_look_up(table, picture) for picture in pictures]
+        return super()._preprocess(pictures, return_tensors=None, **kwargs)["pixel_values"]
+
+
+def _look_up(table: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """Replace the bytes of each channel by their values: `(channels, 256)` floats and `(channels, height, width)`."""
+    values = np.empty(picture.shape, np.float32)
+    for channel, row in enumerate(table):
+        # Every byte is in the table; "clip" only spares numpy a look at that.
+        row.take(picture[channel], out=values[channel], mode="clip")
+    return values
 
 
 _VALUES_OFF = {"do_rescale": False, "do_normalize": False, "do_pad": False}

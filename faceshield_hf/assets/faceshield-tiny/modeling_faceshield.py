@@ -39,7 +39,15 @@ from .parts_faceshield import (
 from .placement_faceshield import VisualTokenPlacement
 from .pvtm_faceshield import PromptGuidedTokenMasking
 from .scoring_faceshield import answer_log_likelihoods
-from .towers_faceshield import TowerFeatures, build_prompt_tower, fold_neighbours, read_tower, tower_widths
+from .towers_faceshield import (
+    TowerFeatures,
+    build_prompt_tower,
+    fold_neighbours,
+    part_up_to,
+    pooled_layers,
+    read_tower,
+    tower_widths,
+)
 
 
 class FaceShieldModel(VisualTokenPlacement, FaceShieldPreTrainedModel):
@@ -73,7 +81,11 @@ class FaceShieldModel(VisualTokenPlacement, FaceShieldPreTrainedModel):
             )
         else:
             self.multi_modal_projector = MultiModalProjector(
-                tower_size * config.projector_downsample**2, hidden_size, config.projector_hidden_act
+                tower_size * config.projector_downsample**2,
+                hidden_size,
+                config.projector_hidden_act,
+                grid=config.projector_grid,
+                num_views=config.num_views,
             )
         self.pvtm = PromptGuidedTokenMasking(
             hidden_size, config.pvtm_keep_ratio, config.pvtm_mask_prob, num_streams=self.num_streams
@@ -135,23 +147,82 @@ class FaceShieldModel(VisualTokenPlacement, FaceShieldPreTrainedModel):
         """
         pictures = self._stack_views(pixel_values, sav_values)
         num_views = 1 if sav_values is None else 2
-        with_pooled = self.config.connector == "gac"
-        needed = with_pooled or [layer for layer in self._layers if layer != -1]
-        if needed and kwargs.get("output_hidden_states") is not True:
-            kwargs["output_hidden_states"] = needed
-        outputs = self.vision_tower(pictures, **{**kwargs, "return_dict": True})
-        size = (pictures.shape[-2], pictures.shape[-1])
-        features = read_tower(outputs, self.config.vision_config, size, self._layers, with_pooled)
-        tower_tokens: Any = None
-        if self.config.pvtm_prompt_source == "text_tower":
-            tower_tokens = list(_join_views(self._tokens_before_connector(features), num_views))
+        outputs, tokens, pooled = self._read_tower(self.vision_tower, self._layers, pictures, num_views, **kwargs)
+        connected = self.connect(tokens, pooled)
         return FaceShieldImageFeatures(
             last_hidden_state=_join_views(outputs.last_hidden_state, num_views),
-            pooler_output=list(self._connect(features, num_views)),
+            pooler_output=connected.pooler_output,
             hidden_states=outputs.hidden_states,
             attentions=outputs.get("attentions"),
-            tower_tokens=tower_tokens,
+            tower_tokens=connected.tower_tokens,
+            vision_features=tokens,
+            vision_pooled=pooled,
         )
+
+    def encode_images(
+        self, pixel_values: torch.Tensor, sav_values: torch.Tensor | None = None
+    ) -> FaceShieldImageFeatures:
+        """Encodes images as `get_image_features` does, but gives nothing else that the tower computed.
+
+        So the tower's layers beyond those that the connector reads need not run, and unless it trains they don't.
+
+        Args:
+            pixel_values (`torch.FloatTensor` of shape `(num_images, 3, height, width)`):
+                The RGB view.
+            sav_values (`torch.FloatTensor` of shape `(num_images, 3, height, width)`, *optional*):
+                The spoof-aware view, if `config.use_sav`.
+
+        Returns:
+            [`FaceShieldImageFeatures`]: `pooler_output`, and `tower_tokens` if a prompt tower reads the question.
+
+        Raises:
+            ValueError: If `sav_values` are missing, unexpected or of another shape.
+        """
+        self.check_views(sav_values)
+        pictures = self._stack_views(pixel_values, sav_values)
+        tower, layers = self.vision_tower, self._layers
+        # Compilers, and wrappers around a tower that trains, want it whole. A frozen one is in eval mode always.
+        if not self.vision_tower.training and not torch.compiler.is_compiling():
+            tower, layers = part_up_to(tower, layers)
+        _, tokens, pooled = self._read_tower(tower, layers, pictures, self.config.num_views)
+        return self.connect(tokens, pooled)
+
+    def _read_tower(
+        self, tower: Any, layers: list[int], pictures: torch.Tensor, num_views: int, **kwargs: Any
+    ) -> tuple[Any, torch.Tensor, torch.Tensor | None]:
+        """Runs a tower; gives its output and what the connector reads of it."""
+        with_pooled = self.config.connector == "gac"
+        needed = pooled_layers(tower) if with_pooled else [layer for layer in layers if layer != -1]
+        if needed and kwargs.get("output_hidden_states") is not True:
+            kwargs["output_hidden_states"] = needed
+        outputs = tower(pictures, **{**kwargs, "return_dict": True})
+        size = (pictures.shape[-2], pictures.shape[-1])
+        features = read_tower(outputs, self.config.vision_config, size, layers, with_pooled)
+        return outputs, *self._connector_inputs(features, num_views)
+
+    def connect(self, vision_features: torch.Tensor, vision_pooled: torch.Tensor | None) -> FaceShieldImageFeatures:
+        """Runs the connector on what `get_image_features` read from the tower, now or in an earlier epoch.
+
+        Args:
+            vision_features (`torch.FloatTensor` of shape `(num_images, num_tokens, channels)`):
+                Patch tokens of all views, neighbours folded: the connector's input.
+            vision_pooled (`torch.FloatTensor` of shape `(num_images, num_views, pooled_channels)`, *optional*):
+                Pooled vectors of every layer, joined on channels, for `connector="gac"`.
+
+        Returns:
+            [`FaceShieldImageFeatures`]: Tokens of every image in `pooler_output`.
+        """
+        if self.config.connector == "gac":
+            layers = vision_pooled.split([p.in_features for p in self.multi_modal_projector.global_projections], -1)  # type: ignore[union-attr]
+            connected = self.multi_modal_projector(vision_features, list(layers))
+        else:
+            connected = self.multi_modal_projector(vision_features)
+        tower_tokens: Any = None
+        if self.config.pvtm_prompt_source == "text_tower":
+            # The tower's tokens, averaged where the connector folds neighbours, so that they match its tokens.
+            folded = self.config.projector_downsample**2
+            tower_tokens = list(vision_features.unflatten(-1, (folded, -1)).mean(dim=-2))
+        return FaceShieldImageFeatures(pooler_output=list(connected), tower_tokens=tower_tokens)
 
     def check_views(self, sav_values: torch.Tensor | None) -> None:
         """Refuses pictures without their spoof-aware view if the model was made for both.
@@ -185,18 +256,11 @@ class FaceShieldModel(VisualTokenPlacement, FaceShieldPreTrainedModel):
             )
         return torch.cat([pixel_values, sav_values.to(pixel_values.dtype)])
 
-    def _connect(self, features: TowerFeatures, num_views: int) -> torch.Tensor:
-        if self.config.connector == "gac":
-            pooled = [torch.stack(vectors.chunk(num_views), dim=1) for vectors in features.pooled]
-            return self.multi_modal_projector(_join_views(features.tokens, num_views), pooled)
+    def _connector_inputs(self, features: TowerFeatures, num_views: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What the connector reads of each image: folded tokens of all views, and pooled vectors if there are any."""
         tokens = fold_neighbours(features.tokens, features.grid, self.config.projector_downsample)
-        return self.multi_modal_projector(_join_views(tokens, num_views))
-
-    def _tokens_before_connector(self, features: TowerFeatures) -> torch.Tensor:
-        """The tower's tokens, averaged where the connector folds neighbours, so that they match its tokens."""
-        factor = self.config.projector_downsample
-        folded = fold_neighbours(features.tokens, features.grid, factor)
-        return folded.unflatten(-1, (factor * factor, -1)).mean(dim=-2)
+        pooled = [torch.stack(vectors.chunk(num_views), dim=1) for vectors in features.pooled]
+        return _join_views(tokens, num_views), torch.cat(pooled, dim=-1) if pooled else None
 
     @can_return_tuple
     def forward(
@@ -213,6 +277,8 @@ class FaceShieldModel(VisualTokenPlacement, FaceShieldPreTrainedModel):
         prompt_input_ids: torch.Tensor | None = None,
         prompt_attention_mask: torch.Tensor | None = None,
         output_vision_importance: bool = False,
+        vision_features: torch.Tensor | None = None,
+        vision_pooled: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> FaceShieldModelOutputWithPast:
         r"""Runs the model.
@@ -242,6 +308,10 @@ class FaceShieldModel(VisualTokenPlacement, FaceShieldPreTrainedModel):
                 Their mask; SigLIP's text tower is used without.
             output_vision_importance (`bool`, *optional*, defaults to `False`):
                 Whether to return the visual tokens' importance.
+            vision_features (`torch.FloatTensor` of shape `(num_images, num_tokens, channels)`, *optional*):
+                What the connector reads, kept from an earlier `get_image_features`, instead of pictures.
+            vision_pooled (`torch.FloatTensor` of shape `(num_images, num_views, pooled_channels)`, *optional*):
+                Beside it, for `connector="gac"`.
             kwargs:
                 Passed to the language model.
 
@@ -254,13 +324,16 @@ class FaceShieldModel(VisualTokenPlacement, FaceShieldPreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds.")
         features = (mm_encoder_outputs or {}).get("image")
-        if features is not None and pixel_values is not None:
-            raise ValueError("give either pixel_values or mm_encoder_outputs, not both.")
+        if sum(given is not None for given in (features, pixel_values, vision_features)) > 1:
+            raise ValueError("give either pixel_values or mm_encoder_outputs or vision_features, not several.")
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
         if pixel_values is not None:
-            self.check_views(sav_values)
-            features = self.get_image_features(pixel_values, sav_values)
+            features = self.encode_images(pixel_values, sav_values)
+        elif vision_features is not None:
+            # Kept in half precision; the connector computes in its own.
+            pooled = None if vision_pooled is None else vision_pooled.to(self.dtype)
+            features = self.connect(vision_features.to(self.dtype), pooled)
 
         image_features = vision_importance = None
         if features is not None:
@@ -355,6 +428,8 @@ class FaceShieldForConditionalGeneration(FaceShieldPreTrainedModel, GenerationMi
         prompt_input_ids: torch.Tensor | None = None,
         prompt_attention_mask: torch.Tensor | None = None,
         output_vision_importance: bool = False,
+        vision_features: torch.Tensor | None = None,
+        vision_pooled: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> FaceShieldCausalLMOutputWithPast:
         r"""Runs the model and its head.
@@ -388,6 +463,10 @@ class FaceShieldForConditionalGeneration(FaceShieldPreTrainedModel, GenerationMi
                 Their mask; SigLIP's text tower is used without.
             output_vision_importance (`bool`, *optional*, defaults to `False`):
                 Whether to return the visual tokens' importance.
+            vision_features (`torch.FloatTensor` of shape `(num_images, num_tokens, channels)`, *optional*):
+                What the connector reads, kept from an earlier `get_image_features`, instead of pictures.
+            vision_pooled (`torch.FloatTensor` of shape `(num_images, num_views, pooled_channels)`, *optional*):
+                Beside it, for `connector="gac"`.
             kwargs:
                 Passed to the language model and the loss.
 
@@ -406,6 +485,8 @@ class FaceShieldForConditionalGeneration(FaceShieldPreTrainedModel, GenerationMi
             prompt_input_ids=prompt_input_ids,
             prompt_attention_mask=prompt_attention_mask,
             output_vision_importance=output_vision_importance,
+            vision_features=vision_features,
+            vision_pooled=vision_pooled,
             **kwargs,
         )
         logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
@@ -550,20 +631,28 @@ class FaceShieldForConditionalGeneration(FaceShieldPreTrainedModel, GenerationMi
         features = (encoded or {}).get("image")
         if features is not None and pixels is not None:
             raise ValueError("give either pixel_values or mm_encoder_outputs, not both.")
-        if pixels is not None:
-            self.model.check_views(sav)
-            features = self.model.get_image_features(pixels, sav)
         if inputs_embeds is None and input_ids is not None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
         elif inputs_embeds is not None:
             input_ids = None
-        if features is None:
-            if inputs.get("past_key_values") is None and inputs_embeds is not None:
+        past = inputs.get("past_key_values")
+        done = 0 if past is None else past.get_seq_length()
+        if features is None and pixels is None:
+            if not done and inputs_embeds is not None:
                 self.model.check_no_placeholders(input_ids, inputs_embeds)
             return {}
+        unread = None
+        if done:
+            unread = self.model.unread_placeholders(input_ids, inputs_embeds, done, inputs.get("attention_mask"))
+            if not unread.any():
+                return {}
+        if pixels is not None:
+            features = self.model.encode_images(pixels, sav)
         tokens, _ = self.model.place_image_features(
             features, input_ids, inputs_embeds, prompt_ids, prompt_mask, mask=False
         )
+        if unread is not None and unread.numel() == tokens.shape[0] * tokens.shape[1]:
+            tokens = tokens[unread.view(tokens.shape[:2]).all(dim=1)]
         return {"mm_encoder_outputs": {"image": FaceShieldSelectedFeatures(pooler_output=list(tokens))}}
 
 

@@ -29,10 +29,16 @@ class FaceShieldImageFeatures(BaseModelOutputWithPooling):
             about one image, repeat its entry as often.
         tower_tokens (`list[torch.FloatTensor]`, *optional*, each of shape `(num_tokens, vision_hidden_size)`):
             The tokens before the connector, if a prompt tower reads the question.
+        vision_features (`torch.FloatTensor` of shape `(num_images, num_tokens, channels)`, *optional*):
+            What the connector read: to be kept and given to `forward` as `vision_features` while the tower is frozen.
+        vision_pooled (`torch.FloatTensor` of shape `(num_images, num_views, pooled_channels)`, *optional*):
+            What `connector="gac"` read beside it.
     """
 
     pooler_output: list[torch.Tensor] = None  # type: ignore[assignment]
     tower_tokens: list[torch.Tensor] = None  # type: ignore[assignment]
+    vision_features: torch.Tensor | None = None
+    vision_pooled: torch.Tensor | None = None
 
 
 @dataclass

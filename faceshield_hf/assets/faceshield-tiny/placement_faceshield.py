@@ -91,6 +91,33 @@ class VisualTokenPlacement:
             ),
         )
 
+    def unread_placeholders(
+        self,
+        input_ids: torch.Tensor | None,
+        inputs_embeds: torch.Tensor,
+        num_read: int,
+        attention_mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Tells which placeholders of a prompt come after what a cache holds already.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, sequence)`, *optional*):
+                Token ids: the whole conversation, or its new part alone if the mask is longer.
+            inputs_embeds (`torch.Tensor` of shape `(batch, sequence, hidden_size)`):
+                Embeddings, searched if there are no ids.
+            num_read (`int`):
+                Number of positions in the cache.
+            attention_mask (`torch.Tensor` of shape `(batch, whole_sequence)`, *optional*):
+                The whole conversation's mask.
+
+        Returns:
+            `torch.BoolTensor` of shape `(num_placeholders,)`: One for each, in reading order.
+        """
+        is_image = self._find_token(self.config.image_token_id, input_ids, inputs_embeds)
+        before = 0 if attention_mask is None else attention_mask.shape[1] - is_image.shape[1]
+        position = torch.arange(is_image.shape[1], device=is_image.device) + before
+        return (position >= num_read).expand_as(is_image)[is_image]
+
     def _check_rows(self, is_image: torch.Tensor, tokens_per_image: int) -> None:
         """Refuses a row with a part of an image's placeholders, even where another row makes up for it."""
         counts = is_image.sum(dim=1)

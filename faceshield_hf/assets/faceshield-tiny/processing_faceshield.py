@@ -27,12 +27,16 @@ from transformers.utils import logging
 from .chat_template_faceshield import DEFAULT_CHAT_TEMPLATE, IMAGE_TOKEN, control_tokens
 from .composition_faceshield import coarse_answer_ids, compose_tokenizer
 from .image_processing_faceshield import FaceShieldImageProcessor
+from .prompts_faceshield import PROMPT_TOKENIZER, as_rows, encode_questions, load_prompt_tokenizer
 from .tasks_faceshield import Task, Verdict, parse_answer
 
 
 __all__ = ["DEFAULT_CHAT_TEMPLATE", "IMAGE_TOKEN", "FaceShieldProcessor"]
 
 logger = logging.get_logger(__name__)
+
+# What locates a repository, for the tokenizer that is loaded beside the others.
+_HUB_KWARGS = ("cache_dir", "force_download", "local_files_only", "token", "revision")
 
 
 class FaceShieldProcessor(ProcessorMixin):
@@ -60,6 +64,11 @@ class FaceShieldProcessor(ProcessorMixin):
         vision_token_budget (`int`, *optional*):
             As in the model's configuration: how many tokens of an image reach the language model. Set it on the
             processor and on the model's configuration together.
+        prompt_length (`int`, *optional*):
+            For `pvtm_prompt_source="text_tower"`: with images every call also gives `prompt_input_ids` of shape
+            `(batch, prompt_length)`, each row's question in the vocabulary of the prompt tower.
+        prompt_reader (`PreTrainedTokenizerBase`, *optional*):
+            The prompt tower's tokenizer, which belongs to `prompt_length`; saved and loaded with the processor.
 
     Raises:
         ValueError: If a number is below 1 or the tokenizer has no `<image>` token.
@@ -74,12 +83,15 @@ class FaceShieldProcessor(ProcessorMixin):
         projector_downsample: int = 1,
         num_query_tokens: int | None = None,
         vision_token_budget: int | None = None,
+        prompt_length: int | None = None,
+        prompt_reader: Any = None,
     ) -> None:
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
         _check_count("patch_size", patch_size)
         _check_count("projector_downsample", projector_downsample)
         _check_count("num_query_tokens", 1 if num_query_tokens is None else num_query_tokens)
         _check_count("vision_token_budget", 1 if vision_token_budget is None else vision_token_budget)
+        _check_count("prompt_length", 1 if prompt_length is None else prompt_length)
         if IMAGE_TOKEN not in tokenizer.get_vocab():
             raise ValueError(
                 f"the tokenizer has no {IMAGE_TOKEN} token: make the processor with "
@@ -89,8 +101,70 @@ class FaceShieldProcessor(ProcessorMixin):
         self.projector_downsample = projector_downsample
         self.num_query_tokens = num_query_tokens
         self.vision_token_budget = vision_token_budget
+        self.prompt_length = prompt_length
+        # Named otherwise than the argument, or else it would be written into the processor's settings.
+        self.prompt_tokenizer = prompt_reader
         self.image_token = IMAGE_TOKEN
         self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+
+    def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
+        """Make the model's inputs.
+
+        Args:
+            images (`Any`, *optional*): one image or nested lists of them, as the image processor takes them.
+            text (`str` or `list[str]`, *optional*): with one `<image>` for every image.
+            **kwargs: as [`ProcessorMixin.__call__`] takes them: `return_tensors`, `padding`, `do_sav`, ...
+
+        Returns:
+            `BatchFeature`: `input_ids`, `attention_mask`, `pixel_values`, `sav_values`, and with a `prompt_length` and
+            images `prompt_input_ids`.
+
+        Raises:
+            ValueError: If images and placeholders do not match, or an image is none.
+        """
+        inputs = super().__call__(images=images, text=text, **kwargs)
+        if self.prompt_length is None or "pixel_values" not in inputs or "input_ids" not in inputs:
+            return inputs
+        prompts = self.prompt_inputs(inputs["input_ids"])
+        as_tensors = self._merge_kwargs(**kwargs)["text_kwargs"].get("return_tensors")
+        prompts = prompts if as_tensors else {name: ids.tolist() for name, ids in prompts.items()}  # type: ignore[misc]
+        return BatchFeature({**inputs, **prompts}, tensor_type=as_tensors)
+
+    def prompt_inputs(self, input_ids: Any) -> dict[str, torch.Tensor]:
+        """Write each row's question for the prompt tower, if the model has one.
+
+        Args:
+            input_ids (`torch.Tensor`, `np.ndarray` or `list`): token ids with placeholders, of a row or of a batch.
+
+        Returns:
+            `dict[str, torch.Tensor]`: `prompt_input_ids` of shape `(batch, prompt_length)`; empty without a
+            `prompt_length`.
+
+        Raises:
+            ValueError: If there is no `prompt_reader`.
+        """
+        if self.prompt_length is None:
+            return {}
+        if self.prompt_tokenizer is None:
+            raise ValueError(
+                f"prompt_length is {self.prompt_length}, but there is no prompt_reader: pass the prompt tower's "
+                'tokenizer, or make the processor with from_vision_text_pretrained(pvtm_prompt_source="text_tower").'
+            )
+        template = self.chat_template if isinstance(self.chat_template, str) else None
+        ids = encode_questions(
+            as_rows(input_ids),
+            self.tokenizer,
+            template,
+            self.image_token_id,
+            self.prompt_tokenizer,
+            self.prompt_length,
+        )
+        return {"prompt_input_ids": ids}
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """Names of all inputs that a call may give."""
+        return super().model_input_names + ([] if self.prompt_length is None else ["prompt_input_ids"])
 
     @classmethod
     def from_vision_text_pretrained(
@@ -104,6 +178,7 @@ class FaceShieldProcessor(ProcessorMixin):
         projector_downsample: int = 1,
         num_query_tokens: int | None = None,
         vision_token_budget: int | None = None,
+        pvtm_prompt_source: str = "language_model",
         **image_kwargs: Any,
     ) -> "FaceShieldProcessor":
         """Make the processor for a model composed of a pretrained vision tower and a pretrained language model.
@@ -119,6 +194,8 @@ class FaceShieldProcessor(ProcessorMixin):
             projector_downsample (`int`, *optional*, defaults to 1): as in the class.
             num_query_tokens (`int`, *optional*): as in the class.
             vision_token_budget (`int`, *optional*): as in the class.
+            pvtm_prompt_source (`str`, *optional*, defaults to `"language_model"`): as in the model's configuration;
+                `"text_tower"` takes the tokenizer of the two-tower repository `vision`.
             **image_kwargs: arguments of `FaceShieldImageProcessor` that stand above the tower's: `size`, `do_sav`, ...
 
         Returns:
@@ -135,6 +212,9 @@ class FaceShieldProcessor(ProcessorMixin):
         composed = compose_tokenizer(tokenizer, chat_template)
         if patch_size is None:
             patch_size = _patch_size(config, _picture_size(image_processor), vision_feature_layer)
+        prompt_reader = prompt_length = None
+        if pvtm_prompt_source == "text_tower":
+            prompt_reader, prompt_length = load_prompt_tokenizer(vision)
         return cls(
             image_processor=image_processor,
             tokenizer=tokenizer,
@@ -143,7 +223,40 @@ class FaceShieldProcessor(ProcessorMixin):
             projector_downsample=projector_downsample,
             num_query_tokens=num_query_tokens,
             vision_token_budget=vision_token_budget,
+            prompt_length=prompt_length,
+            prompt_reader=prompt_reader,
         )
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> "FaceShieldProcessor":
+        """Load a processor, and the prompt tower's tokenizer if it has one; see [`ProcessorMixin.from_pretrained`].
+
+        Args:
+            pretrained_model_name_or_path (`str` or `os.PathLike`): a folder, or the name of a repository on the Hub.
+            **kwargs: as [`ProcessorMixin.from_pretrained`] takes them.
+
+        Returns:
+            `FaceShieldProcessor`: the processor.
+        """
+        processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        if processor.prompt_length is not None:
+            inner = os.path.join(kwargs.get("subfolder", ""), PROMPT_TOKENIZER)
+            hub = {name: kwargs[name] for name in _HUB_KWARGS if name in kwargs}
+            processor.prompt_tokenizer = AutoTokenizer.from_pretrained(
+                pretrained_model_name_or_path, subfolder=inner, **hub
+            )
+        return processor
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what `processor_config.json` holds; the prompt tower's tokenizer has files of its own.
+
+        Returns:
+            `dict[str, Any]`: the settings.
+        """
+        settings = super().to_dict()
+        if settings.get("prompt_length") is None:  # as checkpoints had it before there were prompt towers
+            settings.pop("prompt_length", None)
+        return settings
 
     @property
     def num_image_tokens(self) -> int:
@@ -209,6 +322,8 @@ class FaceShieldProcessor(ProcessorMixin):
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> list[str]:
         """Save tokenizer, chat template, `processor_config.json` and the code that loads them without this package."""
         files = super().save_pretrained(save_directory, **kwargs)
+        if self.prompt_tokenizer is not None:
+            self.prompt_tokenizer.save_pretrained(os.path.join(save_directory, PROMPT_TOKENIZER))
         # Saving sets this on the processor, loading does not: one that was saved must equal one that was loaded.
         self.__dict__.pop("auto_map", None)
         return files

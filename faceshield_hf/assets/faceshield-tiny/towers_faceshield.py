@@ -11,10 +11,14 @@ Example:
     torch.Size([1, 4, 8])
 """
 
+import copy
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel, Siglip2TextModel, SiglipTextModel
 
 
@@ -179,6 +183,89 @@ def tower_widths(tower: PreTrainedModel, layers: list[int]) -> tuple[int, list[i
     tower.train(was_training)
     maps = [_layer_output(outputs, layer) for layer in layers]
     return sum(m.shape[1] for m in maps), [state.shape[1] for state in outputs.hidden_states]
+
+
+def pooled_layers(tower: PreTrainedModel) -> list[int] | bool:
+    """Which hidden states the globally aware connector pools, as `output_hidden_states` takes them.
+
+    Args:
+        tower (`PreTrainedModel`):
+            The vision tower.
+
+    Returns:
+        `list[int]` or `bool`: Every layer's output, but not the embeddings before the first; all of a convolutional
+        tower.
+    """
+    layers = tower.config.to_dict().get("num_hidden_layers")
+    return True if layers is None else list(range(1, layers + 1))
+
+
+def part_up_to(tower: PreTrainedModel, layers: list[int]) -> tuple[PreTrainedModel, list[int]]:
+    """The part of a tower that has to run for some of its hidden states.
+
+    Only the modules around the layers are copied, a few attributes each: the layers and their weights are the tower's
+    own, which stays as it is.
+
+    Args:
+        tower (`PreTrainedModel`):
+            The vision tower.
+        layers (`list[int]`):
+            The layers that are read, as [`read_tower`] takes them.
+
+    Returns:
+        `tuple[PreTrainedModel, list[int]]`: A tower without what comes after the deepest of the layers, and the
+        layers' indices in it; both unchanged if its output itself is read or it is of an unknown make.
+    """
+    if -1 in layers:
+        return tower, layers
+    if tower.config.model_type in _AFTER_LAYERS:
+        return _with(tower, _AFTER_LAYERS[tower.config.model_type], nn.Identity()), layers
+    count = tower.config.to_dict().get("num_hidden_layers")
+    lists = [(name, part) for name, part in tower.named_modules() if isinstance(part, nn.ModuleList)]
+    whole = [(name, part) for name, part in lists if len(part) == count]
+    if len(whole) != 1:
+        return tower, layers
+    name, part = whole[0]
+    # Counted from the front, as the part has fewer; there is one hidden state before the first layer.
+    indices = [layer % (len(part) + 1) for layer in layers]
+    return _with(tower, name, part[: max(1, *indices)]), indices  # the first layer also shows its input
+
+
+def fold_batch_norms(tower: nn.Module) -> int:
+    """Folds every batch normalisation that directly follows a convolution into it, for inference alone.
+
+    In eval mode it is a linear map with constants, so that the convolution can do it on the way (up to rounding). The
+    tower cannot be trained or saved as the original any more.
+
+    Args:
+        tower (`nn.Module`):
+            The vision tower, in eval mode; changed in place.
+
+    Returns:
+        `int`: How many were folded; 0 for a transformer.
+    """
+    folded = 0
+    for module in list(tower.modules()):
+        parts = list(module.named_children())
+        for (name, part), (after, norm) in itertools.pairwise(parts):
+            if isinstance(part, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(part, norm))
+                setattr(module, after, nn.Identity())
+                folded += 1
+    return folded
+
+
+# Convolutional towers whose last step widens the map, which only their own output shows.
+_AFTER_LAYERS = {"mobilenet_v2": "conv_1x1"}
+
+
+def _with(module: Any, name: str, replacement: nn.Module) -> Any:
+    """A module with one of its parts replaced; everything else is shared."""
+    first, _, rest = name.partition(".")
+    shell = copy.copy(module)
+    inner = _with(vars(module)["_modules"][first], rest, replacement) if rest else replacement
+    shell.__dict__["_modules"] = {**vars(module)["_modules"], first: inner}
+    return shell
 
 
 def build_prompt_tower(config: PreTrainedConfig, tower_size: int) -> PreTrainedModel:
