@@ -10,6 +10,7 @@ Example:
     2
 """
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error), 2)
     except KeyboardInterrupt:
         return _say("stopped; what is finished is kept, and the same command goes on", 130)
+    if os.environ.get("RANK", "0") != "0":
+        return 3 if counts["unanswered"] else 0  # the main process of a launch tells
     skipped = sum(sum(part.values()) for part in counts["skipped"].values())
     _say(
         f"{config.out}: {counts['records']:,} records of {counts['images_used']:,} images, {skipped:,} items left out "
