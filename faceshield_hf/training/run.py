@@ -249,20 +249,22 @@ def load_start(
     folder = resolve_checkpoint(model_args.model_name_or_path, model_args.model_revision).folder
     # Weights stay in float32 and `bf16: true` computes in bfloat16: small learning rates vanish in bfloat16 weights.
     dtype = getattr(torch, model_args.dtype or "float32")
-    options = {"dtype": dtype, "attn_implementation": model_args.attn_implementation}
     fields = read_fields(recipe.model_fields) or {}
     try:
         if recipe.new_connector:
-            source = FaceShieldForConditionalGeneration.from_pretrained(folder, **options)
+            source = FaceShieldForConditionalGeneration.from_pretrained(folder, dtype=dtype)
             model = with_new_connector(source, fields)
         else:
-            model = FaceShieldForConditionalGeneration.from_pretrained(folder, **options, **fields)
+            model = FaceShieldForConditionalGeneration.from_pretrained(folder, dtype=dtype, **fields)
     except RuntimeError as error:  # transformers' word for weights of other shapes
         raise ValueError(
             f"the weights in {folder} do not fit their configuration"
             f"{f' with model_fields {fields}' if fields else ''}: their shapes differ. Start from the "
             "checkpoint that belongs to it; for another connector set new_connector: true"
         ) from error
+    if model_args.attn_implementation:
+        # Of the language model alone: convolutional towers know none.
+        model.model.language_model.set_attn_implementation(model_args.attn_implementation)
     model.name_or_path = model_args.model_name_or_path  # what an adapter calls its base: the Hub's name, not its cache
     processor = FaceShieldProcessor.from_pretrained(folder)
     processor.vision_token_budget = model.config.vision_token_budget
