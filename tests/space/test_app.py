@@ -13,9 +13,9 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from app import load_model, parse_arguments
-from conftest import free_port, save_face
 from gradio_client import Client, handle_file
 from PIL import Image
+from space_site import free_port, save_face
 from tiny_checkpoint import tiny_folder  # noqa: F401  (a fixture)
 from ui_examples import SHOWN, make_examples, portrait, simulated_attack
 

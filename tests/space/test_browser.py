@@ -5,10 +5,10 @@ import re
 import time
 
 import pytest
-from conftest import PATIENCE
 from fake_detector import BOX, REPLY
 from PIL import Image
 from playwright.sync_api import expect
+from space_site import PATIENCE
 from ui_words import ENGLISH, TASK_LISTS
 from ui_words_fr import FRENCH
 

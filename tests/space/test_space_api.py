@@ -16,12 +16,12 @@ import httpx
 import numpy as np
 import pytest
 import ui_words
-from conftest import PATIENCE as MILLISECONDS
-from conftest import serve
 from fake_detector import FakeDetector
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from space_site import PATIENCE as MILLISECONDS
+from space_site import serve
 
 from faceshield_hf.tasks_faceshield import Verdict
 

@@ -34,7 +34,7 @@ def face(shared_face):
 
 @pytest.fixture(scope="session")
 def shared_face(tmp_path_factory):
-    from conftest import save_face
+    from space_site import save_face
 
     return save_face(tmp_path_factory.mktemp("face"))
 
