@@ -13,6 +13,7 @@ Example:
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -32,6 +33,7 @@ from faceshield_hf.processing_faceshield import FaceShieldProcessor
 from faceshield_hf.quality import check_quality
 from faceshield_hf.streaming import stream_pieces
 from faceshield_hf.tasks_faceshield import QUESTIONS, Task, Verdict
+from faceshield_hf.threads import SMALL_MODEL, one_thread
 from faceshield_hf.towers_faceshield import fold_batch_norms
 
 
@@ -66,6 +68,7 @@ class FaceShield:
         self.processor = processor
         self.name = name
         self._asker = Asker(self.model, processor)
+        self._is_small = model.num_parameters() < SMALL_MODEL
 
     @classmethod
     def from_pretrained(
@@ -180,7 +183,8 @@ class FaceShield:
         Returns:
             `float`: 0 (live) to 1 (attack).
         """
-        return self._asker.score(self._encode([_open(image)]))[0]
+        with self._threads():
+            return self._asker.score(self._encode([_open(image)]))[0]
 
     def reconsider(self, verdict: Verdict, threshold: float) -> Verdict:
         """Decide again at another threshold, without running the model.
@@ -248,7 +252,7 @@ class FaceShield:
         inputs = self._chat_inputs(_conversation(_open(image), messages))
         room = self._room(inputs["input_ids"].shape[1], max_new_tokens)
         return stream_pieces(
-            self.model.generate,
+            self._generate,
             self.processor.tokenizer,
             inputs,
             max_new_tokens=room,
@@ -297,8 +301,8 @@ class FaceShield:
     def _judge(
         self, pictures: list[Image.Image], tasks: tuple[Task, ...], threshold: float, quality: bool
     ) -> list[Verdict]:
-        features = self._encode(pictures)
-        scores, answers = self._asked(features, tasks)
+        with self._threads():
+            scores, answers = self._asked(self._encode(pictures), tasks)
         margin = self.model.config.score_margin
         return [
             replace(
@@ -333,6 +337,13 @@ class FaceShield:
         """Score every image and put every task to it; each task keeps to its own limit, whatever else is asked."""
         limits = {task: self._room(self._asker.prompt_length(task), MAX_NEW_TOKENS[task]) for task in tasks}
         return self._asker.ask(features, limits)
+
+    def _threads(self) -> AbstractContextManager[None]:
+        return one_thread(self._is_small and self.model.device.type == "cpu")
+
+    def _generate(self, **inputs: Any) -> Any:
+        with self._threads():
+            return self.model.generate(**inputs)
 
     def _chat_inputs(self, conversation: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = self.processor.apply_chat_template(

@@ -64,7 +64,6 @@ class PhotoTab:
             self.heat_question,
         ]
         self._wire_analysis(examples)
-        self._wire_decision()
         self._wire_chat()
         self.model.change(
             handlers.choose_model,
@@ -175,12 +174,14 @@ class PhotoTab:
             **MODEL_EVENT,
             **PAGE_EVENT,
         }
-        self.run.click(**analysis)
+        # A slider that moved while the model worked counts too.
+        decision = self._wire_decision()
+        self.run.click(**analysis).then(**decision)
         self.run.click(None, js=SHOW_VERDICT, **PAGE_EVENT)
         for button, example in zip(self.examples, examples, strict=True):  # one click shows it and judges it
             shown = button.click(partial(str, example.path), outputs=[self.photo], **INSTANT_EVENT)
             shown.then(None, js=SHOW_VERDICT, **PAGE_EVENT)
-            shown.then(**analysis)
+            shown.then(**analysis).then(**decision)
         self.photo.input(self.handlers.clear, outputs=self.results, **INSTANT_EVENT)
         self.photo.change(lambda: [], outputs=[self.chatbot], **INSTANT_EVENT)
         explain_task(self.task, self.words)
@@ -192,15 +193,17 @@ class PhotoTab:
             **PAGE_EVENT,
         )
 
-    def _wire_decision(self) -> None:
+    def _wire_decision(self) -> dict[str, Any]:
+        """Let the sliders decide again; gives that event for others to follow with."""
+        decision: dict[str, Any] = {
+            "fn": self.handlers.decide_again,
+            "inputs": [self.photo, self.json, self.threshold, self.margin, self.model],
+            "outputs": self.results,
+            **INSTANT_EVENT,
+        }
         for slider in (self.threshold, self.margin):
-            slider.input(
-                self.handlers.decide_again,
-                inputs=[self.photo, self.json, self.threshold, self.margin, self.model],
-                outputs=self.results,
-                trigger_mode="always_last",
-                **INSTANT_EVENT,
-            )
+            slider.input(**decision, trigger_mode="always_last")
+        return decision
 
     def _wire_chat(self) -> None:
         chat: dict[str, Any] = {

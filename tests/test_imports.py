@@ -21,7 +21,7 @@ LEVELS = [
     {"processing_faceshield"},
     {"placement_faceshield", "base_faceshield", "parts_faceshield"},
     {"modeling_faceshield", "pipeline_faceshield"},
-    {"registration", "checkpoints", "decision", "faces", "quality", "streaming", "drafting"},
+    {"registration", "checkpoints", "decision", "faces", "quality", "streaming", "drafting", "threads"},
     {"asking"},
     {"detector", "visualize"},
     {"data", "training", "evaluation", "hub", "serving"},

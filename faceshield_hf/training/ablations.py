@@ -13,6 +13,7 @@ Example:
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -197,7 +198,7 @@ def launch(folder: Path, stage: str, keys: dict[str, Any], processes: int, recip
         recipes (`Path`): the folder of the recipes' scripts.
 
     Raises:
-        RuntimeError: when the stage fails; its last lines are shown, all of them are in `<stage>.log`.
+        RuntimeError: when the stage fails, with its own error; all that it said is in `<stage>.log`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / f"{stage}.yaml"
@@ -211,8 +212,7 @@ def launch(folder: Path, stage: str, keys: dict[str, Any], processes: int, recip
     with log.open("w", encoding="utf-8") as out:
         done = subprocess.run(command, env=environment, stdout=out, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:
-        last = "\n".join(log.read_text(encoding="utf-8").splitlines()[-8:])
-        raise RuntimeError(f"{stage} in {folder} failed (all of it in {log}):\n{last}")
+        raise RuntimeError(f"{stage} in {folder} failed (all of it in {log}): {_reason(log.read_text('utf-8'))}")
 
 
 def judge_run(arguments: AblationArguments, folder: Path) -> dict[str, Any]:
@@ -309,6 +309,13 @@ def write_tables(arguments: AblationArguments, titles: Sequence[str]) -> Path:
     path = out / "ablations.md"
     path.write_text("\n".join(text), encoding="utf-8")
     return path
+
+
+def _reason(log: str) -> str:
+    """The last error of a stage, rather than that of the launcher around it."""
+    errors = re.findall(r"(?:^|\s)(\w+(?:Error|Exception): .*)$", log, re.MULTILINE)
+    own = [line for line in errors if not line.startswith(("CalledProcessError", "ChildFailedError"))]
+    return own[-1] if own else log[-500:]
 
 
 def _samples(folders: Sequence[str], limit: int | None) -> list[Sample]:

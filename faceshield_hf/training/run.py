@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 import transformers
-from accelerate import PartialState  # type: ignore[attr-defined]
+from accelerate.state import PartialState
 
 from faceshield_hf.checkpoints import resolve_checkpoint
 from faceshield_hf.modeling_faceshield import FaceShieldForConditionalGeneration

@@ -19,6 +19,7 @@ from skimage.data import astronaut
 
 from faceshield_hf.data.simulate.core import render
 from faceshield_hf.data.simulate.domains import DOMAINS
+from faceshield_hf.data.simulate.folder import keep_memory
 from faceshield_hf.data.simulate.source import prepare
 from faceshield_hf.tasks_faceshield import AttackType
 
@@ -33,9 +34,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=6, help="images a class")
     parser.add_argument("--size", type=int, default=512, help="pixels a side")
+    parser.add_argument("--best-of", type=int, default=1, help="runs of each image, the fastest counts")
     parser.add_argument("--memory", type=int, default=0, help="images to make while watching memory; 0 leaves it out")
     given = parser.parse_args()
     cv2.setNumThreads(1)
+    keep_memory()
     photo = Image.fromarray(astronaut())
     start = time.process_time()
     source = prepare(photo)
@@ -46,10 +49,12 @@ def main() -> None:
     for kind in AttackType:
         spent = []
         for k in range(given.repeats):
-            rng = np.random.default_rng([k, 7])
-            start = time.process_time()
-            render(source, kind, rng, DOMAINS["ABC"[k % 3]], size)
-            spent.append(time.process_time() - start)
+            runs = []
+            for _ in range(given.best_of):
+                start = time.process_time()
+                render(source, kind, np.random.default_rng([k, 7]), DOMAINS["ABC"[k % 3]], size)
+                runs.append(time.process_time() - start)
+            spent.append(min(runs))
         means.append(float(np.mean(spent)))
         print(f"{kind.value:14} {means[-1] * 1e3:6.0f} ms  {1 / means[-1]:5.1f} images/s")
     mean = float(np.mean(means))

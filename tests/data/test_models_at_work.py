@@ -2,8 +2,8 @@
 
 import io
 import json
-import subprocess
-import sys
+import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import yaml  # noqa: E402
 from data.build_parts import settings, tree  # noqa: E402
 from data.chat_server import chat_server  # noqa: E402
 from PIL import Image  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 from tiny_checkpoint import make_tiny_checkpoint  # noqa: E402
 from toy_tokenizers import toy_tokenizer  # noqa: E402
 from transformers import (  # noqa: E402
@@ -32,9 +33,9 @@ from transformers import (  # noqa: E402
 
 from faceshield_hf.data.build.run import build_dataset  # noqa: E402
 from faceshield_hf.data.filters.clip_score import ClipScorer, first_sentences  # noqa: E402
-from faceshield_hf.data.instruct.assistants import AssistantConfig, Request  # noqa: E402
+from faceshield_hf.data.instruct.assistants import AssistantConfig, Reply, Request  # noqa: E402
 from faceshield_hf.data.instruct.local import LocalAssistant  # noqa: E402
-from faceshield_hf.data.instruct.scf import as_interpretation, write_interpretations  # noqa: E402
+from faceshield_hf.data.instruct.scf import as_interpretation, spoof_caption_turns, write_interpretations  # noqa: E402
 from faceshield_hf.detector import FaceShield  # noqa: E402
 
 
@@ -182,23 +183,36 @@ def test_captions_become_judgement_and_interpretation(images, tmp_path):
     assert write_interpretations(tmp_path / "c", tmp_path / "i")["captions"] == 24
 
 
-def test_the_scf_recipe_runs_from_captions_to_interpretations(images, tiny_captioner, tmp_path):
+def test_the_scf_recipe_runs_from_captions_to_interpretations(images, tiny_captioner, tmp_path, monkeypatch, capsys):
     values = yaml.safe_load((RECIPES / "build-dataset" / "scf.yaml").read_text())
-    values["caption"] |= {"shard_images": 12, "assistant": {"kind": "local", "model": str(tiny_captioner)}}
-    # A random model names no medium: the filter that asks for one is shown its words by the test instead.
+    values["caption"] |= {"limit": 12, "assistant": {"kind": "local", "model": str(tiny_captioner)}}
     values["finetune"] = {"max_steps": 1, "per_device_train_batch_size": 2, "use_cpu": True, "save_strategy": "no"}
     (tmp_path / "scf.yaml").write_text(yaml.safe_dump(values))
-    command = [sys.executable, str(Path(__file__).parent / "run_scf.py"), str(tmp_path / "scf.yaml")]
-    command += ["--inputs", str(images), "--out", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    main = runpy.run_path(str(RECIPES / "scf.py"))["main"]
+    arguments = [str(tmp_path / "scf.yaml"), "--inputs", str(images), "--out", str(tmp_path / "out")]
+    ask, models = LocalAssistant.reply, []
+
+    def captioned(self, requests):
+        # The model is asked, as always; a random one names no medium, so words of every one are put before its own.
+        models.append(self.config.model)
+        words = "Paper, paint, ink, glasses, a mask, plastic, a panel, eyes, lips and skin are seen."
+        short = [replace(request, max_tokens=4) for request in requests]
+        return [Reply(f"{words} {len(reply.text)} letters were said.") for reply in ask(self, short)]
+
+    monkeypatch.setattr(LocalAssistant, "reply", captioned)
+    main(arguments)
+    assert set(models) == {str(tiny_captioner), str(tmp_path / "out" / "captioner")}
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["general"] == {"seen": 24, "passed": 24}
-    assert report["interpretations"]["captions"] == report["spoof-aware"]["passed"] == 24
+    assert report["general"] == {"seen": 12, "passed": 12}
+    assert report["interpretations"]["captions"] == report["spoof-aware"]["passed"] == 12
     rows = datasets.load_dataset(str(tmp_path / "out" / "interpretations"), split="train",
                                  cache_dir=str(tmp_path / "cache"))  # fmt: skip
     assert set(rows["task"]) == {"fine"}
+    # Only attacks were learnt from, and the captioner did change.
+    assert len(spoof_caption_turns(tmp_path / "out" / "general")) == 11
+    one, two = (load_file(folder / "model.safetensors") for folder in (tiny_captioner, tmp_path / "out" / "captioner"))
+    assert any(not torch.equal(one[name], two[name]) for name in one)
     before = tree(tmp_path / "out" / "interpretations")
-    again = subprocess.run(command, capture_output=True, text=True)
-    assert "[captioner] done before" in again.stdout
+    main(arguments)
+    assert "[captioner] done before" in capsys.readouterr().out
     assert tree(tmp_path / "out" / "interpretations") == before

@@ -16,7 +16,7 @@ from faceshield_hf import FaceShieldForConditionalGeneration  # noqa: E402
 from faceshield_hf.training.controls import control_masking  # noqa: E402
 from faceshield_hf.training.losses import family_index, lopsided_loss, risk_variance  # noqa: E402
 from faceshield_hf.training.rows import load_rows  # noqa: E402
-from faceshield_hf.training.run import RecipeArguments, parse_arguments  # noqa: E402
+from faceshield_hf.training.run import RecipeArguments, check_settings, parse_arguments  # noqa: E402
 from faceshield_hf.training.stages import keep_learning_in_float32  # noqa: E402
 from faceshield_hf.training.trainer import FaceShieldTrainer, LossArguments  # noqa: E402
 
@@ -66,6 +66,26 @@ def test_the_plain_loss_is_the_mean_over_tokens(start, tmp_path, monkeypatch):
     losses, answer = token_losses(built, batch)
     found = built.compute_loss(built.model, dict(batch))
     assert found.item() == pytest.approx((losses.sum() / answer.sum()).item(), rel=1e-4)
+
+
+def test_scoring_answers_alone_gives_trls_loss_and_puts_trl_back(start, tmp_path, monkeypatch):
+    from trl.trainer import utils
+
+    built = trainer(start, monkeypatch, tmp_path, LossArguments())
+    batch = built.data_collator([built.train_dataset[i] for i in (0, 2)])
+    before, kernel, scored = utils._use_triton, utils._ChunkedLogProbFunction.apply, []
+
+    def count(hidden, *rest):
+        scored.append(len(hidden))
+        return kernel(hidden, *rest)
+
+    monkeypatch.setattr(utils._ChunkedLogProbFunction, "apply", count)
+    ours = built.compute_loss(built.model, dict(batch))
+    assert utils._use_triton is before
+    theirs = trl.SFTTrainer.compute_loss(built, built.model, dict(batch))
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    predicted = batch["labels"][:, 1:] != -100
+    assert scored == [int(predicted.sum()), predicted.numel()]
 
 
 @pytest.mark.parametrize("kept", [{"lopsided_alpha": 1.2}, {"lopsided_alpha": -0.1}, {"sare_weight": -1.0}])
@@ -142,7 +162,6 @@ def test_several_questions_in_a_row_learn_every_answer_and_nothing_else(start, t
         (["--merge_lora", "true"], "merge_lora is set without use_peft"),
         (["--cache_vision_features", "x", "--train_parts", "vision_tower"], "take vision_tower out of train_parts"),
         (["--use_peft", "true", "--vision_tower_from", "x"], "Set merge_lora: true, which saves the whole model"),
-        (["--fsdp", "true", "--cache_vision_features", "x"], "cache_vision_features needs whole weights"),
         (["--masking_control", "magic"], "masking_control is 'magic'"),
         (["--train_parts", "nose"], r"train_parts names \['nose'\]"),
     ],
@@ -150,6 +169,17 @@ def test_several_questions_in_a_row_learn_every_answer_and_nothing_else(start, t
 def test_settings_that_contradict_each_other_are_refused(more, message, start, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=message):
         run(monkeypatch, start, tmp_path, *more)
+
+
+@pytest.mark.parametrize("option", [["--cache_vision_features", "x"], ["--merge_lora", "true", "--use_peft", "true"]])
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_what_needs_whole_weights_is_refused_where_they_are_split(option, kind, start, tmp_path, monkeypatch):
+    options = ["--config", str(start / "sft.yaml"), "--output_dir", str(tmp_path), *option]
+    monkeypatch.setattr(sys, "argv", ["sft.py", *options])
+    parsed = parse_arguments(*KINDS)
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")  # as accelerate's launcher tells its processes
+    with pytest.raises(ValueError, match=f"{option[0][2:]} needs whole weights on every process"):
+        check_settings(*parsed)
 
 
 def test_a_checkpoint_of_other_shapes_is_refused(start, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel, Siglip2TextModel, SiglipTextModel
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
 
 @dataclass
@@ -290,7 +290,9 @@ def build_prompt_tower(config: PreTrainedConfig, tower_size: int) -> PreTrainedM
             f'the prompt tower "{config.model_type}" gives {width} channels, but the tokens of the vision tower have '
             f'{tower_size}: take both halves of one SigLIP checkpoint, or pvtm_prompt_source="language_model".'
         )
-    # AutoModel knows SigLIP's two towers together only.
+    # Few models have one, and the import takes a while. AutoModel knows SigLIP's two towers together only.
+    from transformers import Siglip2TextModel, SiglipTextModel
+
     halves = {"siglip_text_model": SiglipTextModel, "siglip2_text_model": Siglip2TextModel}
     build = halves.get(config.model_type, AutoModel.from_config)
     return build(config).requires_grad_(False)

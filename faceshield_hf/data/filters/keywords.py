@@ -7,9 +7,10 @@ judge and the reviewers are for.
 Example:
     >>> from faceshield_hf.data.filters.keywords import keyword_fault
     >>> from faceshield_hf.tasks_faceshield import AttackType, Task
-    >>> keyword_fault("Paper edges surround the face.", AttackType.PRINT, Task.REASONING)
+    >>> verdict = "The face in the image is a Print attack. "
+    >>> keyword_fault(verdict + "Paper edges surround the face.", AttackType.PRINT, Task.FINE)
     ''
-    >>> keyword_fault("A screen bezel surrounds the face.", AttackType.PRINT, Task.REASONING)
+    >>> keyword_fault(verdict + "A screen bezel surrounds the face.", AttackType.PRINT, Task.FINE)
     'names another type: Replay'
 """
 

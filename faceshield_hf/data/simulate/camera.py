@@ -174,7 +174,7 @@ class Camera:
         if glowing is not None:
             field = field + 0.75 * glowing * (1 - field)
         tint = np.exp(np.array([0.5 * self.warmth, self.green, -0.5 * self.warmth], np.float32) * 1.4)
-        return field[..., None] * tint.astype(np.float32)
+        return cv2.merge([field * float(gain) for gain in tint])
 
     def _lens(self, linear: np.ndarray) -> np.ndarray:
         h, w = linear.shape[:2]

@@ -47,11 +47,10 @@ _ON_FACE = {
     AttackType.PAPER_MASK: paper_mask,
     AttackType.FLEXIBLE_MASK: flexible_mask,
     AttackType.RIGID_MASK: rigid_mask,
-    AttackType.PARTIAL_EYE: partial_eye,
-    AttackType.PARTIAL_MOUTH: partial_mouth,
     AttackType.MAKEUP: makeup,
     AttackType.TATTOO: tattoo,
 }
+_REACHING = {AttackType.PARTIAL_EYE: partial_eye, AttackType.PARTIAL_MOUTH: partial_mouth}  # an arm comes into view
 # Own glasses under these would poke through, or be covered anyway.
 _WITHOUT_GLASSES = {
     AttackType.FAKEHEAD,
@@ -166,11 +165,17 @@ def _on_person(
     frame: Frame, attack_type: AttackType, staging: np.random.Generator, attack: np.random.Generator, domain: Domain
 ) -> Traces:
     """The person, what is everyday about them, the attack if any, and what is worn over both."""
-    frame = everyday(frame, staging, glasses=attack_type not in _WITHOUT_GLASSES)
     worn = headwear(frame, staging, domain)
     if worn is not None:
         frame = replace(frame, covered=worn.mask)
-    traces = Traces(frame.image) if attack_type.is_live else _ON_FACE[attack_type](frame, attack, domain)
+    window = frame.about_face()
+    face = everyday(frame.part(window), staging, glasses=attack_type not in _WITHOUT_GLASSES)
+    if attack_type in _REACHING:
+        image = Traces(face.image).placed(frame.image, window).image
+        traces = _REACHING[attack_type](replace(frame, image=image), attack, domain)
+    else:
+        traces = Traces(face.image) if attack_type.is_live else _ON_FACE[attack_type](face, attack, domain)
+        traces = traces.placed(frame.image, window)
     if worn is not None:
         traces.image = worn.over(traces.image)
         traces.regions = [(name, mask * (1 - worn.mask)) for name, mask in traces.regions]

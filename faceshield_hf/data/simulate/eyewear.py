@@ -30,15 +30,13 @@ from .imaging import (
     chance,
     drop_shadow,
     fractal_noise,
-    grid,
-    luma,
     mix,
     pick,
     smooth_curve,
     stroke_mask,
     uniform,
 )
-from .printed import draw_ink, paper_colour, print_ink
+from .printed import draw_ink, paper_colour, print_part
 from .scene import Frame
 from .traces import Traces
 
@@ -87,10 +85,9 @@ def _printed_eyes(frame: Frame, rng: np.random.Generator, domain: Domain) -> Tra
     lens, rim, arms = _rims(frame, rng, half, half * uniform(rng, (0.6, 0.85)), uniform(rng, (0.08, 0.2)), 3.0)
     whole = np.maximum(lens, rim)
     image = _lifted(frame.image, np.maximum(whole, arms), frame, rng)
-    ink = draw_ink(rng, domain, max(frame.size))
+    ink = draw_ink(rng, domain, max(frame.full_size))
     big = uniform(rng, (1.12, 1.45))
-    x, y = grid(frame.size)
-    eyes = print_ink(eye_picture(frame, rng, big), x, y, ink, rng)
+    eyes = print_part(eye_picture(frame, rng, big), lens, ink, rng)
     image = mix(image, eyes * uniform(rng, (0.9, 1.1)) + 0.03, lens)
     image = _frame_colour(image, np.maximum(rim, arms), rng, _scene_light(frame))
     traces = _marked(image, whole)
@@ -161,13 +158,12 @@ def _eye_pictures(frame: Frame, rng: np.random.Generator, domain: Domain) -> Tra
     discs = [shape.mask(superellipse((s * 1.02, 0.03), (half, half * 0.75), 2.0), size) for s in (-1, 1)]
     whole = np.maximum(*discs)
     image = _lifted(frame.image, whole, frame, rng)
-    ink = draw_ink(rng, domain, max(frame.size))
-    x, y = grid(size)
+    ink = draw_ink(rng, domain, max(frame.full_size))
     shift = 1 + 0.35 * rng.standard_normal(3).clip(-1, 1)
-    eyes = print_ink(np.clip(eye_picture(frame, rng, big) * shift, 0, 1), x, y, ink, rng)
+    eyes = print_part(np.clip(eye_picture(frame, rng, big) * shift, 0, 1), whole, ink, rng)
     edge = np.clip(whole - np.clip(blur(whole, 0.04 * shape.unit) * 2 - 1, 0, 1), 0, 1)
     image = mix(image, eyes, whole)
-    image = mix(image, paper_colour(frame.image, ink), 0.7 * edge)
+    image = mix(image, paper_colour(frame.brightness, ink), 0.7 * edge)
     traces = _marked(image, whole)
     traces.note(lens=half, enlargement=big, **ink.describe())
     traces.cue("round pictures of eyes before the eyes")
@@ -230,7 +226,7 @@ def _frame_colour(image: np.ndarray, rims: np.ndarray, rng: np.random.Generator,
 
 
 def _scene_light(frame: Frame) -> float:
-    return float(np.clip(1.6 * luma(frame.image).mean() + 0.2, 0.45, 1.05))
+    return float(np.clip(1.6 * frame.brightness + 0.2, 0.45, 1.05))
 
 
 def _marked(image: np.ndarray, mask: np.ndarray) -> Traces:

@@ -23,7 +23,6 @@ from .imaging import (
     blur,
     chance,
     fractal_noise,
-    luma,
     mix,
     multiply,
     pick,
@@ -62,7 +61,7 @@ def fakehead(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces:
     strength = uniform(rng, (0.1, 0.25) if kind in ("gray foam", "wood") else (0.2, 0.6))
     bumps = 0.02 * fractal_noise(size, 0.15 * shape.unit, rng) if kind == "gray foam" else None
     shading = light_face(shape, size, rng, gloss, bumps)
-    scene_light = float(np.clip(1.5 * luma(frame.image).mean() + 0.25, 0.5, 1.05))
+    scene_light = float(np.clip(1.5 * frame.brightness + 0.25, 0.5, 1.05))
     keep = uniform(rng, (0.1, 0.45))
     relief = 1 + keep * (own_relief(frame.image, shape, 0.09) - 1)
     body = np.clip(colour, 0.05, 0.97) * (scene_light * shading.diffuse * relief)[..., None]

@@ -12,10 +12,12 @@ Example:
     [4, 4, 4]
 """
 
+import ctypes
 import hashlib
 import json
 import multiprocessing
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -35,7 +37,7 @@ from .source import prepare
 
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-_FORMAT = 3  # raised when the same settings would give other images: old unfinished runs are then refused
+_FORMAT = 4  # raised when the same settings would give other images: old unfinished runs are then refused
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
             yield
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         flying: deque[Future] = deque()
         for job in jobs:
             flying.append(pool.submit(_simulate_face, job))
@@ -174,6 +176,27 @@ def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
                 yield flying.popleft().result()
         while flying:
             yield flying.popleft().result()
+
+
+def _start_worker() -> None:
+    _one_thread()
+    keep_memory()
+
+
+def keep_memory() -> None:
+    """Let the C library keep freed arrays for reuse: handing each back to the system costs a sixth of the time.
+
+    A setting of glibc for the whole process, so only worker processes and benchmarks make it; elsewhere it does
+    nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:  # another C library
+        return
+    for option, value in ((-3, 1 << 30), (-1, 1 << 30), (-2, 1 << 26)):  # M_MMAP_, M_TRIM_THRESHOLD, M_TOP_PAD
+        libc.mallopt(option, value)
 
 
 def _one_thread() -> None:

@@ -122,7 +122,7 @@ def smooth_curve(points: np.ndarray, closed: bool = True, rounds: int = 3) -> np
 def mix(image: np.ndarray, other: np.ndarray | Sequence[float], mask: np.ndarray) -> np.ndarray:
     """`image` where the mask is 0, `other` (an image or one colour) where it is 1."""
     out = np.array(image, np.float32)
-    part = _extent(mask)
+    part = extent(mask)
     if part is not None:
         layer = np.asarray(other, np.float32)
         amount = mask[part].astype(np.float32, copy=False)
@@ -138,7 +138,7 @@ def mix(image: np.ndarray, other: np.ndarray | Sequence[float], mask: np.ndarray
 def multiply(image: np.ndarray, mask: np.ndarray, gain: float) -> np.ndarray:
     """Scale brightness by `gain` where the mask is 1."""
     out = np.array(image, np.float32)
-    part = _extent(mask)
+    part = extent(mask)
     if part is not None:
         out[part] *= 1 + (gain - 1) * mask[part].astype(np.float32, copy=False)[..., None]
     return out
@@ -154,7 +154,7 @@ def drop_shadow(
     image: np.ndarray, mask: np.ndarray, offset: Sequence[float], sigma: float, depth: float
 ) -> np.ndarray:
     """Darken what lies beside the mask as a thing lifted off the surface would; the inside is left alone."""
-    part = _extent(mask, round(3 * sigma + max(abs(offset[0]), abs(offset[1]))) + 2)
+    part = extent(mask, round(3 * sigma + max(abs(offset[0]), abs(offset[1]))) + 2)
     if part is None:
         return image
     near = mask[part]
@@ -200,7 +200,7 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _extent(mask: np.ndarray, margin: int = 0) -> tuple[slice, slice] | None:
+def extent(mask: np.ndarray, margin: int = 0) -> tuple[slice, slice] | None:
     """The rectangle outside which the mask is zero, grown by a margin: most masks are small, work is done there."""
     rows = np.flatnonzero(mask.any(1))
     if not len(rows):
@@ -215,7 +215,7 @@ def _extent(mask: np.ndarray, margin: int = 0) -> tuple[slice, slice] | None:
 def _softened(mask: np.ndarray, gain: float, soft: float) -> np.ndarray:
     """A drawn uint8 mask as float, blurred where it is not empty."""
     out = np.zeros(mask.shape, np.float32)
-    part = _extent(mask, round(4 * soft) + 2)
+    part = extent(mask, round(4 * soft) + 2)
     if part is not None:
         out[part] = blur(mask[part].astype(np.float32) * gain, soft)
     return out

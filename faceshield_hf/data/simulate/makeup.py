@@ -277,7 +277,7 @@ def _painted(
 
 
 def _light(frame: Frame) -> float:
-    return float(np.clip(1.5 * luma(frame.image).mean() + 0.25, 0.45, 1.05))
+    return float(np.clip(1.5 * frame.brightness + 0.25, 0.45, 1.05))
 
 
 def _marked(image: np.ndarray, mask: np.ndarray) -> Traces:

@@ -218,7 +218,7 @@ def _shell(frame: Frame, kind: str, rng: np.random.Generator, diffuse: np.ndarra
     jitter = 1 + 0.06 * rng.standard_normal(3).clip(-2, 2)
     colour = np.clip((frame.skin * uniform(rng, (0.85, 1.25)) if base is None else np.array(base)) * jitter, 0.1, 0.95)
     keep = uniform(rng, (0.15, 0.6))
-    scene_light = float(np.clip(1.6 * luma(frame.image).mean() + 0.2, 0.5, 1.05))
+    scene_light = float(np.clip(1.6 * frame.brightness + 0.2, 0.5, 1.05))
     relief = 1 + keep * (own_relief(frame.image, frame.shape) - 1)
     body = colour * (scene_light * diffuse * relief)[..., None]
     if kind in ("skin plastic", "half mask") and chance(rng, 0.5):  # painted lips and brows

@@ -126,29 +126,34 @@ def stamped(
         prints (`Sequence[str]`): patterns to choose from.
         within (`np.ndarray` of shape `(height, width)`, *optional*): where the sign may be.
     """
-    h, w = image.shape[:2]
     kind, colours = pick(rng, ("bare", "badge", "badge", "text")), rng.random((3, 3)).astype(np.float32) * 0.9 + 0.05
-    dim = blur(luma(image[::4, ::4]), 0.05 * side)  # how light it is there; no detail is wanted
-    light = cv2.resize(np.clip(dim * 1.2 + 0.15, 0.15, 1.0), (w, h), interpolation=cv2.INTER_LINEAR)[..., None]
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 0.5 * side
     c, s = np.cos(angle), np.sin(angle)
     turn = np.array([[c, s], [-s, c]])
+    round_ = kind == "badge" and chance(rng, 0.5)
+    outline = ellipse_points((0, 0), (0.62 * side, uniform(rng, (0.45, 0.62)) * side)) if round_ else square * 1.2
+    ink = _letters(rng) if kind == "text" else draw_pattern(pick(rng, prints), rng)
+    low = np.maximum(np.floor(centre - side), 0).astype(int)
+    end = np.minimum(np.ceil(centre + side) + 1, image.shape[1::-1]).astype(int)
+    if (end - low).min() < 2:
+        return image
+    part = (slice(low[1], end[1]), slice(low[0], end[0]))
+    out, centre = np.array(image, np.float32), centre - low
+    near, inside = out[part], None if within is None else within[part]
+    h, w = near.shape[:2]
+    dim = blur(luma(near[::2, ::2]), 0.1 * side)  # how light it is there; no detail is wanted
+    light = cv2.resize(np.clip(dim * 1.2 + 0.15, 0.15, 1.0), (w, h), interpolation=cv2.INTER_LINEAR)[..., None]
     if kind == "badge":
-        outline = (
-            ellipse_points((0, 0), (0.62 * side, uniform(rng, (0.45, 0.62)) * side))
-            if chance(rng, 0.5)
-            else square * 1.2
-        )
         for grow, colour in ((1.12, colours[1]), (1.0, colours[2])):
             area = polygon_mask((h, w), grow * outline @ turn + centre)
-            image = mix(image, colour * light, area if within is None else area * within)
-    ink = _letters(rng) if kind == "text" else draw_pattern(pick(rng, prints), rng)
+            near = mix(near, colour * light, area if inside is None else area * inside)
     corners = (square * ([1.5, 0.5] if kind == "text" else [0.9, 0.9])) @ turn + centre
     box = np.array([[0, 0], [ink.shape[1], 0], [ink.shape[1], ink.shape[0]], [0, ink.shape[0]]], np.float32)
     matrix = cv2.getPerspectiveTransform(box, corners.astype(np.float32))
     shrink = ink.shape[1] / max(4.0, side)
     mask = cv2.warpPerspective(blur(ink, 0.4 * shrink), matrix, (w, h), flags=cv2.INTER_LINEAR)
-    return mix(image, colours[0] * light, mask if within is None else mask * within)
+    out[part] = mix(near, colours[0] * light, mask if inside is None else mask * inside)
+    return out
 
 
 def tone(skin: np.ndarray, rng: np.random.Generator) -> np.ndarray:

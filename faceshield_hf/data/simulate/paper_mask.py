@@ -21,9 +21,9 @@ import numpy as np
 
 from .anatomy import MOUTH
 from .domains import Domain
-from .imaging import blur, chance, drop_shadow, grid, mix, multiply, polygon_mask, stroke_mask, uniform
+from .imaging import blur, chance, drop_shadow, mix, multiply, polygon_mask, stroke_mask, uniform
 from .imaging import ellipse_points as ellipse
-from .printed import draw_ink, ink_cues, paper_colour, print_ink
+from .printed import draw_ink, ink_cues, paper_colour, print_part
 from .scene import Frame
 from .traces import Traces
 
@@ -31,7 +31,7 @@ from .traces import Traces
 def paper_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces:
     """Put a cut-out printed face over the real one."""
     shape, size = frame.shape, frame.size
-    ink = draw_ink(rng, domain, max(frame.size))
+    ink = draw_ink(rng, domain, max(frame.full_size))
     grow = uniform(rng, (0.94, 1.08))
     outline = scissors(shape.points(shape.outline(grow, top=uniform(rng, (-2.6, -1.9)))), rng)
     sheet = polygon_mask(size, outline, 0.5)
@@ -44,13 +44,12 @@ def paper_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces
         holes = np.maximum(holes, polygon_mask(size, scissors(shape.points(hole), rng, 0.03), 0.5))
     paper = sheet * (1 - holes)
     printed = misfit_copy(frame, rng)
-    x, y = grid(size)
-    printed = print_ink(printed, x, y, ink, rng)
+    printed = print_part(printed, sheet, ink, rng)
     shading, creases = _bent(frame, rng)
     printed = printed * shading[..., None]
     edge_width = uniform(rng, (0.5, 2.0)) * max(1.0, shape.unit / 40)
     edge = paper - np.clip(blur(paper, edge_width) * 2 - 1, 0, 1)
-    printed = mix(printed, paper_colour(frame.image, ink), np.clip(edge, 0, 1) * 0.85)
+    printed = mix(printed, paper_colour(frame.brightness, ink), np.clip(edge, 0, 1) * 0.85)
     image, bands = _bands(frame.image, frame, rng)
     depth = uniform(rng, (0.3, 0.6))
     image = drop_shadow(image, paper, (0.05 * shape.unit, 0.12 * shape.unit), 0.09 * shape.unit, depth)

@@ -28,14 +28,13 @@ from .imaging import (
     drop_shadow,
     ellipse_points,
     fractal_noise,
-    grid,
     mix,
     pick,
     polygon_mask,
     uniform,
 )
 from .objects import finger, tone
-from .printed import Ink, draw_ink, ink_cues, paper_colour, print_ink
+from .printed import Ink, draw_ink, ink_cues, paper_colour, print_part
 from .scene import Frame
 from .traces import Traces
 
@@ -81,9 +80,9 @@ def _patch(frame: Frame, rng: np.random.Generator, domain: Domain, region: Regio
     centre = np.array(region.centre) + rng.uniform(-0.12, 0.12, 2)
     corners = _outline(kind, centre, half, uniform(rng, (-0.14, 0.14)), rng)
     patch = shape.mask(corners, size, 0.5)
-    ink = draw_ink(rng, domain, max(frame.size))
+    ink = draw_ink(rng, domain, max(frame.full_size))
     printed = chance(rng, 0.75)
-    surface, moved = _content(frame, region, ink, printed, rng)
+    surface, moved = _content(frame, region, patch, ink, printed, rng)
     u, v = shape.coordinates(size)
     bend = uniform(rng, (-0.22, 0.22))
     surface = (
@@ -98,7 +97,7 @@ def _patch(frame: Frame, rng: np.random.Generator, domain: Domain, region: Regio
     paper = patch * (1 - holes)
     edge_width = max(0.6, uniform(rng, (0.02, 0.07)) * shape.unit) * (2 if kind == "torn paper" else 1)
     rim = np.clip(paper - np.clip(blur(paper, edge_width) * 2 - 1, 0, 1), 0, 1)
-    surface = mix(surface, paper_colour(frame.image, ink), 0.85 * rim)
+    surface = mix(surface, paper_colour(frame.brightness, ink), 0.85 * rim)
     lift = uniform(rng, (0.06, 0.18)) * shape.unit
     image = drop_shadow(frame.image, paper, (0.4 * lift, lift), 0.8 * lift, uniform(rng, (0.3, 0.6)))
     image = mix(image, surface, paper)
@@ -142,7 +141,7 @@ def _outline(kind: str, centre: np.ndarray, half: np.ndarray, angle: float, rng:
 
 
 def _content(
-    frame: Frame, region: Region, ink: Ink, printed: bool, rng: np.random.Generator
+    frame: Frame, region: Region, patch: np.ndarray, ink: Ink, printed: bool, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
     """What the paper shows, and how far it is off in face units."""
     shape, size = frame.shape, frame.size
@@ -150,7 +149,7 @@ def _content(
     scale = uniform(rng, (0.9, 1.3))
     flip = chance(rng, 0.3)
     if not printed:
-        paper = paper_colour(frame.image, ink)
+        paper = paper_colour(frame.brightness, ink)
         if chance(rng, 0.4):
             paper = np.clip(paper * (0.4 + 0.7 * rng.random(3)), 0, 1)
         return paper * (0.95 + 0.08 * fractal_noise(size, 4, rng))[..., None], 0.0
@@ -162,8 +161,7 @@ def _content(
     matrix = matrix + np.array([[0, 0, 1], [0, 0, 1]]) * (shift[:, None] * shape.unit)
     copy = cv2.warpAffine(frame.image, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR,
                           borderMode=cv2.BORDER_REFLECT_101)  # fmt: skip
-    x, y = grid(size)
-    return print_ink(copy, x, y, ink, rng) * uniform(rng, (0.85, 1.15)), float(np.hypot(*shift))
+    return print_part(copy, patch, ink, rng) * uniform(rng, (0.85, 1.15)), float(np.hypot(*shift))
 
 
 def _fasten(traces: Traces, frame: Frame, kind: str, corners: np.ndarray, rng: np.random.Generator) -> bool:

@@ -32,8 +32,9 @@ from .imaging import (
     blur,
     chance,
     drop_shadow,
+    extent,
     fractal_noise,
-    luma,
+    grid,
     mix,
     pick,
     saturate,
@@ -154,6 +155,24 @@ def print_ink(picture: np.ndarray, x: np.ndarray, y: np.ndarray, ink: Ink, rng: 
     return np.clip(paper - np.clip(coverage, 0, 1) @ leak.T * (paper - ink.black), 0, 1).astype(np.float32)
 
 
+def print_part(picture: np.ndarray, mask: np.ndarray, ink: Ink, rng: np.random.Generator) -> np.ndarray:
+    """`print_ink` where a mask is not empty; elsewhere the picture is left as it is.
+
+    Args:
+        picture (`np.ndarray` of shape `(height, width, 3)`): what is printed, 0..1.
+        mask (`np.ndarray` of shape `(height, width)`): where it will be seen.
+        ink (`Ink`): the printer.
+        rng (`np.random.Generator`): grain and bands.
+    """
+    out = picture.copy()
+    part = extent(mask, 2)
+    if part is not None:
+        seen = picture[part]
+        x, y = grid((seen.shape[0], seen.shape[1]))
+        out[part] = print_ink(seen, x, y, ink, rng)
+    return out
+
+
 def ink_cues(traces: Traces, ink: Ink, finest: float) -> None:
     """Name the ink's traces that the camera can see."""
     dots = ink.strength > 0.28 and ink.period > finest * (1.0 if ink.strength > 0.5 else 1.25)
@@ -222,9 +241,9 @@ def grip(
     return holding_fingers(image, spots, width, skin, rng), bool(spots)
 
 
-def paper_colour(image: np.ndarray, ink: Ink) -> np.ndarray:
-    """Bare paper as bright as the scene around it."""
-    return np.asarray(ink.paper, np.float32) * np.clip(1.7 * float(luma(image).mean()), 0.5, 1.0)
+def paper_colour(brightness: float, ink: Ink) -> np.ndarray:
+    """Bare paper in a scene of this mean brightness."""
+    return np.asarray(ink.paper, np.float32) * np.clip(1.7 * brightness, 0.5, 1.0)
 
 
 def _project(matrix: np.ndarray, point: tuple[float, float]) -> np.ndarray:

@@ -19,13 +19,14 @@ Example:
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from .anatomy import CHIN, FaceShape
 from .domains import Domain
-from .imaging import Size, blur, chance, fractal_noise, grid, mix, pick, smooth_noise, uniform
+from .imaging import Size, blur, chance, fractal_noise, grid, luma, mix, pick, smooth_noise, uniform
 from .objects import clutter, defocus, plate
 from .source import Source
 
@@ -70,6 +71,7 @@ class Frame:
         behind (`np.ndarray` of shape `(height, width, 3)`): what would be seen without the person.
         covered (`np.ndarray` of shape `(height, width)`): 1 where a hat or scarf will lie over everything else.
         natural (`bool`): a plain photograph, to be changed as little as possible.
+        whole (`Frame`, *optional*): the frame that this one was cut out of.
     """
 
     image: np.ndarray
@@ -80,11 +82,42 @@ class Frame:
     behind: np.ndarray | None = None
     covered: np.ndarray | float = 0.0
     natural: bool = False
+    whole: "Frame | None" = None
 
     @property
     def size(self) -> Size:
         """Height and width."""
         return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def full_size(self) -> Size:
+        """Height and width of the camera's frame, of which this may be a part."""
+        return self.size if self.whole is None else self.whole.size
+
+    @cached_property
+    def brightness(self) -> float:
+        """Mean of the camera's frame, 0..1: how much light there is."""
+        return float(luma((self.whole or self).image[::2, ::2]).mean())
+
+    def about_face(self) -> tuple[slice, slice]:
+        """Rows and columns that hold all of a head, with room for what is worn on it."""
+        corners = self.shape.points([(u, v) for u in (-6, 6) for v in (-6.5, 6.5)])
+        low = np.maximum(np.floor(corners.min(0)), 0).astype(int)
+        end = np.minimum(np.ceil(corners.max(0)) + 1, self.size[::-1]).astype(int)
+        return slice(int(low[1]), int(end[1])), slice(int(low[0]), int(end[0]))
+
+    def part(self, window: tuple[slice, slice]) -> "Frame":
+        """Some rows and columns as a frame of their own: work on a face need not touch the rest."""
+        move = np.array([[1.0, 0.0, -window[1].start], [0.0, 1.0, -window[0].start]])
+        return replace(
+            self,
+            image=self.image[window],
+            shape=self.shape.moved(move),
+            person=self.person[window],
+            behind=None if self.behind is None else self.behind[window],
+            covered=self.covered[window] if isinstance(self.covered, np.ndarray) else self.covered,
+            whole=self,
+        )
 
     def head(self, neck: float) -> np.ndarray:
         """Mask of the head down to `neck` (face units): shoulders and hair far from the head are left out."""

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 from .domains import Domain
-from .imaging import blur, chance, luma, median_colour, mix, pick, uniform
+from .imaging import blur, chance, extent, luma, median_colour, mix, pick, uniform
 from .patterns import SIDE, draw_pattern
 from .scene import Frame
 from .traces import Traces, mask_box
@@ -68,11 +68,11 @@ def tattoo(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces:
         if len(traces.regions) == wanted or (least < 0.5 and traces.regions):
             break
         kind = pick(rng, domain.tattoos)
-        wide = max(uniform(rng, _SPAN), _LEGIBLE * size[1] / shape.unit)
+        wide = max(uniform(rng, _SPAN), _LEGIBLE * frame.full_size[1] / shape.unit)
         mask = _on_skin(draw_pattern(kind, rng), frame, _SITES[site], min(2.6, wide), uniform(rng, (-0.5, 0.5)), rng)
         mask = mask * face
         box = mask_box(mask)
-        if box is None or box[2] - box[0] < least * _LEGIBLE:
+        if box is None or (box[2] - box[0]) * size[1] < least * _LEGIBLE * frame.full_size[1]:
             continue  # turned away, under a hat or out of the frame
         ink_name, ink = _ink(frame, mask, rng)
         traces.image = _inked(traces.image, mask, ink, opacity)
@@ -121,7 +121,12 @@ def _ink(frame: Frame, mask: np.ndarray, rng: np.random.Generator) -> tuple[str,
 
 def _inked(image: np.ndarray, mask: np.ndarray, ink: np.ndarray, opacity: float) -> np.ndarray:
     """Ink under the skin: the skin's shading stays, its colour goes."""
-    light = luma(image)
+    part = extent(mask, 20)
+    if part is None:
+        return image
+    out = np.array(image, np.float32)
+    light = luma(out[part])
     shade = light / (blur(light, 6) + 0.05)
     layer = np.clip(ink.astype(np.float32) * (0.5 + 0.5 * shade)[..., None] + 0.06 * light[..., None], 0, 1)
-    return mix(image, layer, opacity * mask)
+    out[part] = mix(out[part], layer, opacity * mask[part])
+    return out

@@ -11,7 +11,7 @@ Example:
     [(0.25, 0.25, 0.75, 0.75)]
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -55,6 +55,17 @@ class Traces:
         """Keep parameters, floats rounded for the JSON."""
         for name, value in parameters.items():
             self.attributes[name] = round(float(value), 4) if isinstance(value, float) else value
+
+    def placed(self, image: np.ndarray, window: tuple[slice, slice]) -> "Traces":
+        """These traces in the larger image that their own was cut out of."""
+        whole = np.array(image, np.float32)
+        whole[window] = self.image
+        regions = []
+        for name, mask in self.regions:
+            full = np.zeros(image.shape[:2], np.float32)
+            full[window] = mask
+            regions.append((name, full))
+        return replace(self, image=whole, regions=regions)
 
     def boxes(self) -> tuple[Box, ...]:
         """The tight box of every region that is visible in the frame, 0..1."""

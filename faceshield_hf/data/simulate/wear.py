@@ -124,7 +124,8 @@ def _body(frame: Frame) -> np.ndarray:
     """Mask of the clothes: the person below the chin, where it has not the skin's colour."""
     u, v = frame.shape.coordinates(frame.size)
     low = np.clip((v - CHIN - 0.7 - 0.06 * u * u) * 2, 0, 1)
-    other = np.clip((np.abs(frame.image - frame.skin).max(2) - 0.1) * 8, 0, 1)
+    red, green, blue = (np.abs(frame.image[..., k] - frame.skin[k]) for k in range(3))
+    other = np.clip((np.maximum(np.maximum(red, green), blue) - 0.1) * 8, 0, 1)
     return (frame.person * low * blur(other, 0.06 * frame.shape.unit)).astype(np.float32)
 
 
@@ -158,7 +159,7 @@ def _jewellery(image: np.ndarray, frame: Frame, rng: np.random.Generator) -> np.
     """Ear rings, and a necklace or a lanyard in half of the cases."""
     shape, size = frame.shape, frame.size
     metal = np.array([[0.9, 0.78, 0.4], [0.85, 0.85, 0.88], rng.random(3)][int(rng.integers(3))])
-    metal = metal * np.clip(1.5 * luma(image).mean() + 0.2, 0.4, 1.0)
+    metal = metal * np.clip(1.5 * frame.brightness + 0.2, 0.4, 1.0)
     long = uniform(rng, (0.0, 0.7))
     drops = np.zeros(size, np.float32)
     for side in (-1, 1):
@@ -225,7 +226,7 @@ def _hat(frame: Frame, rng: np.random.Generator, domain: Domain) -> Layer:
     dome = smooth_curve(np.array([(-wide, low), (-wide, low - 1.2), (-1.7, high + 0.3), (0, high), (1.7, high + 0.3),
                                   (wide, low - 1.2), (wide, low), (0, low - 0.12)]), rounds=3)  # fmt: skip
     mask = shape.mask(dome, size)
-    colour = np.clip(rng.random(3) * 0.8 + 0.05, 0, 1) * float(np.clip(1.5 * luma(frame.image).mean() + 0.2, 0.4, 1.0))
+    colour = np.clip(rng.random(3) * 0.8 + 0.05, 0, 1) * float(np.clip(1.5 * frame.brightness + 0.2, 0.4, 1.0))
     round_off = np.sqrt(np.clip(1 - (u / 3.1) ** 2, 0.05, 1)) * (1 + 0.06 * (v - low))
     knit = np.sin(u * 22) * np.sin(v * 14) if kind == "beanie" else np.sin(u * 1.3 * np.pi)
     shade = round_off * (1 + 0.08 * knit + 0.2 * (fractal_noise(size, 0.5 * shape.unit, rng, 2) - 0.5))
@@ -255,9 +256,7 @@ def _scarf(frame: Frame, rng: np.random.Generator) -> Layer:
                                      (-3.0, top + 1.2)]))  # fmt: skip
     mask = shape.mask(outline, size)
     folds = np.sin((v - 0.16 * u * u) * uniform(rng, (4, 8)) + 2 * smooth_noise(size, 1.2 * shape.unit, rng))
-    colour = np.clip(rng.random(3) * 0.85 + 0.05, 0, 1) * float(
-        np.clip(1.5 * luma(frame.image).mean() + 0.2, 0.4, 1.0)
-    )
+    colour = np.clip(rng.random(3) * 0.85 + 0.05, 0, 1) * float(np.clip(1.5 * frame.brightness + 0.2, 0.4, 1.0))
     image = np.clip(colour.astype(np.float32) * (0.85 + 0.18 * folds)[..., None], 0, 1)
     if chance(rng, 0.5):
         stripes = np.clip(4 * np.sin(u * uniform(rng, (3, 9))), 0, 1) * mask
