@@ -30,7 +30,8 @@ from faceshield_hf.data.instruct.build import build_records, write_records
 from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.data.simulate import list_faces, simulate_folder
 from faceshield_hf.detector import FaceShield
-from faceshield_hf.evaluation.evaluate import judge, markdown_table, summarize, write_report
+from faceshield_hf.evaluation.command import main as evaluate
+from faceshield_hf.evaluation.evaluate import judge
 from faceshield_hf.hub import write_model_card
 from faceshield_hf.tasks_faceshield import QUESTIONS, Box, Task
 from faceshield_hf.training.export import calibrate, export_checkpoint
@@ -62,7 +63,9 @@ class MakeArguments:
     dev_per_face: int = field(default=4, metadata={"help": "Images a calibration face, in each of domains A and B."})
     heldout_per_face: int = field(default=12, metadata={"help": "Images a held-out face, in each domain."})
     dev_share: float = field(default=0.08, metadata={"help": "Share of training faces kept for calibration."})
-    records_per_image: int = field(default=4, metadata={"help": "Questions a training image in stage 2."})
+    records_per_image: int = field(
+        default=3, metadata={"help": "Questions a training image in stage 2, beside the one of where."}
+    )
     describe_images: int = field(default=2_000, metadata={"help": "Descriptions in stage 1."})
     locate_rounds: int = field(default=2, metadata={"help": "Questions of where a training image in stage 1."})
     processes: int = field(default=2, metadata={"help": "Simulator and training processes, one core each."})
@@ -71,13 +74,12 @@ class MakeArguments:
     )
 
 
-SFT_TASKS = {
-    Task.COARSE: 0.22,
-    Task.FINE: 0.22,
-    Task.REASONING: 0.2,
-    Task.LOCALIZATION: 0.26,
-    Task.COT: 0.06,
-    Task.DESCRIBE: 0.04,
+SFT_TASKS = {  # beside the question of where, which every image gets
+    Task.COARSE: 0.3,
+    Task.FINE: 0.3,
+    Task.REASONING: 0.27,
+    Task.COT: 0.08,
+    Task.DESCRIBE: 0.05,
 }
 
 
@@ -175,10 +177,11 @@ def write_all_records(arguments: MakeArguments, out: Path) -> None:
         build_records(located, {Task.LOCALIZATION: 1.0}, seed=arguments.seed + 2, split="train"),
     )
     write_records(aligning, out / "records" / "pretrain" / "train.jsonl")
-    write_records(
+    asking = itertools.chain(
         build_records(train, SFT_TASKS, seed=arguments.seed + 1, split="train", per_image=arguments.records_per_image),
-        out / "records" / "sft" / "train.jsonl",
+        build_records(train, {Task.LOCALIZATION: 1.0}, seed=arguments.seed + 3, split="train"),
     )
+    write_records(asking, out / "records" / "sft" / "train.jsonl")
 
 
 def with_coarse_boxes(sample: Sample) -> Sample:
@@ -241,14 +244,15 @@ def calibrate_checkpoint(out: Path) -> None:
 
 def report(arguments: MakeArguments, out: Path) -> None:
     """Judge the exported checkpoint on the held-out subjects, in seen and unseen conditions, and write its card."""
-    detector = FaceShield.from_pretrained(arguments.export)
     reports = {}
     for split in ("validation", "test"):
         for domains in ("AB", "C"):
-            result = summarize(judge(detector, samples(out, split, domains)), detector.model.config.score_threshold)
-            reports[f"{split}-{domains}"] = result
-            write_report(result, out / "report" / f"{split}-{domains}")
-            print(f"## {split}, domains {domains}\n{markdown_table(result)}", flush=True)
+            name = f"{split}-{domains}"
+            folders = [f"--data={domain}={out / 'images' / f'{split}-{domain}'}" for domain in domains]
+            named = ["--out", str(out / "report" / name), "--model", str(arguments.export), "--name", name]
+            if evaluate([*folders, *named, "--seed", str(arguments.seed)]) != 0:
+                raise RuntimeError(f"the report of {name} could not be written: its reason is told above")
+            reports[name] = json.loads((out / "report" / name / "report.json").read_text(encoding="utf-8"))
     write_model_card(arguments.export, reports, arguments.seed)
 
 

@@ -10,11 +10,17 @@ from faceshield_hf.hub import eval_results, results_table, write_model_card
 REPORT = {
     "bona_fide": 3,
     "attacks": 7,
-    "score": {"auc": 0.987, "hter": 0.051, "apcer_max": 0.5, "bpcer": 0.02},
+    "score": {"auc": 0.987, "hter": 0.051, "apcer_max": 0.5, "bpcer": 0.02, "ece": 0.0251},
     "coarse": {"acc": 0.9, "hter": 0.1},
     "fine": {"acc": 0.81},
     "reasoning": {"acc": 0.88},
-    "localization": {"acc_iou50": 0.72, "median_box_acc_iou50": 0.3},
+    "localization": {
+        "acc_iou50": 0.72,
+        "median_box_acc_iou50": 0.3,
+        "class_mean_acc_iou50": 0.81,
+        "class_mean_median_box_acc_iou50": 0.4,
+    },
+    "consistency": 0.96,
 }
 
 
@@ -22,6 +28,7 @@ def test_the_table_has_a_column_a_report():
     table = results_table({"validation-AB": REPORT, "test-C": REPORT})
     assert "| AUC, score | 0.987 | 0.987 |" in table
     assert "| images (bona fide + attacks) | 3 + 7 | 3 + 7 |" in table
+    assert "| Acc@IoU 0.5, mean over the types | 81.0 % | 81.0 % |" in table
     assert "conditions never seen in training" in table.splitlines()[0]
 
 

@@ -229,6 +229,9 @@ def _localization(judged: Sequence[Judged]) -> dict[str, Any]:
         section["per_class"][name] = own["acc_iou50"]
         section["classes"][name] = own | {f"median_box_{key}": value for key, value in base.items()}
         section["classes"][name]["images"] = len(mine)
+    # Images of some types have several boxes and weigh more above.
+    for key in ("acc_iou50", "median_box_acc_iou50"):
+        section[f"class_mean_{key}"] = float(np.mean([values[key] for values in section["classes"].values()]))
     return section
 
 

@@ -91,9 +91,13 @@ _ROWS = (
     ("APCER of the worst species", lambda r: _percent(r["score"]["apcer_max"])),
     ("BPCER", lambda r: _percent(r["score"]["bpcer"])),
     ("fine ACC, 12 types", lambda r: _percent(r["fine"]["acc"])),
-    ("Acc@IoU 0.5", lambda r: _percent(r["localization"]["acc_iou50"])),
-    ("Acc@IoU 0.5 of the constant box", lambda r: _percent(r["localization"]["median_box_acc_iou50"])),
+    ("Acc@IoU 0.5 of all boxes", lambda r: _percent(r["localization"]["acc_iou50"])),
+    ("that of the constant box", lambda r: _percent(r["localization"]["median_box_acc_iou50"])),
+    ("Acc@IoU 0.5, mean over the types", lambda r: _percent(r["localization"]["class_mean_acc_iou50"])),
+    ("that of the constant box", lambda r: _percent(r["localization"]["class_mean_median_box_acc_iou50"])),
     ("reasoning verdict ACC", lambda r: _percent(r["reasoning"]["acc"])),
+    ("all four answers agree", lambda r: _percent(r["consistency"])),
+    ("ECE of the score", lambda r: f"{r['score']['ece']:.3f}"),
 )
 
 

@@ -1,13 +1,11 @@
 """From a finished training run to a checkpoint worth shipping: calibration, half-precision weights, the card.
 
-It fits two numbers on held-out subjects and stores them in the configuration, and it writes small safetensors files
-that load in float32. It neither trains nor judges.
+It stores what was fitted on held-out subjects in the configuration, and it writes small safetensors files that load in
+float32. It neither trains nor judges.
 
 Example:
-    >>> from faceshield_hf.training.export import fit_temperature
-    >>> import numpy as np
-    >>> round(fit_temperature(np.array([True, True, False, False]), np.array([0.9, 0.9, 0.9, 0.1])), 2) > 1
-    True
+    >>> from faceshield_hf.training.export import export_checkpoint
+    >>> export_checkpoint("outputs/tiny/sft", "outputs/tiny/checkpoint")  # doctest: +SKIP
 """
 
 import json
@@ -15,57 +13,42 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from faceshield_hf.configuration_faceshield import FaceShieldConfig
-from faceshield_hf.evaluation.evaluate import Judged
+from faceshield_hf.evaluation.calibration import fit_margin, fit_temperature, from_log_odds, log_odds
+from faceshield_hf.evaluation.judged import Judged
 from faceshield_hf.evaluation.metrics import eer_threshold
+from faceshield_hf.evaluation.summary import with_scores
 from faceshield_hf.modeling_faceshield import FaceShieldForConditionalGeneration
 from faceshield_hf.processing_faceshield import FaceShieldProcessor
 
 
-_LOGIT_LIMIT = 30.0  # float32 scores saturate at 0 and 1
-
-
 def calibrate(judged: Sequence[Judged], folder: str | Path) -> dict[str, float]:
-    """Fit temperature and threshold on other subjects than are tested, and store them in the checkpoint.
+    """Fit temperature, threshold and unsure band on other subjects than are tested, and store them in the checkpoint.
 
-    The threshold is that of the equal error rate; the temperature is the one that maximises the likelihood of the
-    labels (Guo et al. 2017, arXiv 1706.04599).
+    The temperature is the one that maximises the likelihood of the labels (Guo et al. 2017, arXiv 1706.04599), the
+    threshold that of the equal error rate, and the band as wide as `fit_margin` makes it.
 
     Args:
         judged (`Sequence[Judged]`): a run of this checkpoint over the held-out images.
         folder (`str` or `Path`): the checkpoint, whose `config.json` is changed.
 
     Returns:
-        `dict[str, float]`: `score_temperature` and `score_threshold`.
+        `dict[str, float]`: `score_temperature`, `score_threshold` and `score_margin`.
     """
     config = FaceShieldConfig.from_pretrained(folder)
-    attack = np.array([not j.sample.is_live for j in judged])
-    scores = np.array([j.score for j in judged], np.float64)
+    attack, scores = with_scores(judged)
     temperature = fit_temperature(attack, scores)
-    threshold, _ = eer_threshold(attack, scores)
+    calibrated = from_log_odds(log_odds(scores) / temperature)
+    threshold, _ = eer_threshold(attack, calibrated)
     fitted = {
         "score_temperature": config.score_temperature * temperature,
-        "score_threshold": float(1 / (1 + np.exp(-_log_odds(np.array([threshold]))[0] / temperature))),
+        "score_threshold": threshold,
+        "score_margin": fit_margin(attack, calibrated, threshold),
     }
     _change_json(Path(folder) / "config.json", fitted)
     return fitted
-
-
-def fit_temperature(is_attack: np.ndarray, scores: np.ndarray) -> float:
-    """The factor by which log-odds must be divided for the labels to be most likely.
-
-    Args:
-        is_attack (`np.ndarray` of shape `(n,)`): the truth.
-        scores (`np.ndarray` of shape `(n,)`): p(spoof), 0..1.
-    """
-    from scipy.optimize import minimize_scalar
-
-    signed = np.where(np.asarray(is_attack, bool), 1, -1) * _log_odds(scores)
-    loss = lambda log_t: float(np.logaddexp(0, -signed / np.exp(log_t)).mean())  # noqa: E731
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
 
 def export_checkpoint(source: str | Path, target: str | Path) -> None:
@@ -93,12 +76,6 @@ def export_checkpoint(source: str | Path, target: str | Path) -> None:
         name: {**config[name], "dtype": "float32", "_name_or_path": ""} for name in ("vision_config", "text_config")
     }
     _change_json(path, {"dtype": "float32", **parts})
-
-
-def _log_odds(scores: np.ndarray) -> np.ndarray:
-    scores = np.asarray(scores, np.float64)
-    with np.errstate(divide="ignore"):
-        return np.clip(np.log(scores) - np.log1p(-scores), -_LOGIT_LIMIT, _LOGIT_LIMIT)
 
 
 def _change_json(path: Path, values: dict) -> None:

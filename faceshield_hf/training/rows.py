@@ -24,7 +24,13 @@ from faceshield_hf.tasks_faceshield import AttackType, Task, parse_answer
 _WITHOUT_VERDICT = (Task.DESCRIBE,)
 
 
-def load_rows(data: str, split: str = "train", revision: str | None = None, questions_per_row: int = 1) -> Any:
+def load_rows(
+    data: str,
+    split: str = "train",
+    revision: str | None = None,
+    questions_per_row: int = 1,
+    alone_tasks: Sequence[str] = (),
+) -> Any:
     """Load and check the records of a split.
 
     Args:
@@ -32,20 +38,29 @@ def load_rows(data: str, split: str = "train", revision: str | None = None, ques
         split (`str`, *optional*, defaults to `"train"`): which split.
         revision (`str`, *optional*): branch, tag or commit of a data set on the Hub.
         questions_per_row (`int`, *optional*, defaults to 1): join up to so many questions about one image.
+        alone_tasks (`Sequence[str]`, *optional*): tasks whose questions stay alone, as most users ask them: an answer
+            that follows others leans on them rather than on the image.
 
     Returns:
         `datasets.Dataset`: columns `image`, `prompt`, `completion` (or `messages` for joined questions) and, where the
             records have it, `attack_type`.
 
     Raises:
-        ValueError: when the split is missing or empty, lacks a class, or holds an answer without its verdict.
+        ValueError: when the split is missing or empty, lacks a class, or holds an answer without its verdict, or when
+            `alone_tasks` names what is no task.
     """
     if questions_per_row < 1:
         raise ValueError(f"questions_per_row is {questions_per_row}: it must be at least 1")
+    alone = {Task(task).value for task in alone_tasks}
     rows, records = _load(data, split, revision)
     if "attack_type" in records.column_names:
         rows = rows.add_column("attack_type", records["attack_type"][:])
-    return rows if questions_per_row == 1 else join_questions(rows, questions_per_row)
+    if questions_per_row == 1:
+        return rows
+    if alone and "task" not in records.column_names:
+        raise ValueError(f"{data} lacks the column task, so the questions of {sorted(alone)} can't be kept alone")
+    tasks = records["task"] if alone else [""] * len(rows)
+    return join_questions(rows, questions_per_row, [task in alone for task in tasks])
 
 
 def load_prompts(data: str, split: str, revision: str | None, tasks: Sequence[str]) -> Any:
@@ -114,12 +129,13 @@ def check_records(records: Any, where: str) -> None:
             raise ValueError(f"{where}: attack_type {unknown[0]!r} is not one of {', '.join(sorted(known))}")
 
 
-def join_questions(rows: Any, most: int, seed: int = 0) -> Any:
+def join_questions(rows: Any, most: int, alone: Sequence[bool] | None = None, seed: int = 0) -> Any:
     """Join questions about one image into conversations of several turns.
 
     Args:
         rows (`datasets.Dataset`): columns `image`, `prompt`, `completion`.
         most (`int`): questions in a conversation at most.
+        alone (`Sequence[bool]`, *optional*): which rows stay a conversation of one question.
         seed (`int`, *optional*, defaults to 0): shuffles the questions about an image.
 
     Returns:
@@ -129,6 +145,8 @@ def join_questions(rows: Any, most: int, seed: int = 0) -> Any:
 
     encoded = rows.select_columns("image").cast_column("image", Image(decode=False))
     names = [image["path"] if image["bytes"] is None else image["bytes"] for image in encoded["image"]]
+    if alone is not None:  # a name of its own keeps a row alone
+        names = [row if single else name for row, (name, single) in enumerate(zip(names, alone, strict=True))]
     groups = group_by_image(names, most, seed)
     prompts, completions = rows["prompt"][:], rows["completion"][:]
     messages = [[turn for row in group for turn in (*prompts[row], *completions[row])] for group in groups]

@@ -45,6 +45,7 @@ class RecipeArguments(LossArguments):
             image is encoded once for all epochs, questions and later runs with the same tower.
         questions_per_row (`int`, *optional*, defaults to 1): join up to so many questions about an image into one
             conversation, whose visual tokens are then computed once. Needs `assistant_only_loss: true`.
+        alone_tasks (`list[str]`, *optional*): tasks whose questions are not joined with others.
         vision_tower_from (`str`, *optional*): checkpoint whose vision tower replaces the starting model's.
         model_fields (`dict`, *optional*): fields of the model's configuration to set when it is loaded, such as
             `{"pvtm_mask_prob": 0.0}`; those that change the shapes of weights need another starting checkpoint.
@@ -63,6 +64,9 @@ class RecipeArguments(LossArguments):
         default=None, metadata={"help": "Folder that keeps a frozen tower's features from epoch to epoch."}
     )
     questions_per_row: int = field(default=1, metadata={"help": "Questions about an image in one conversation."})
+    alone_tasks: list[str] = field(
+        default_factory=list, metadata={"help": "Tasks whose questions are never joined with others."}
+    )
     vision_tower_from: str | None = field(
         default=None, metadata={"help": "Checkpoint whose vision tower replaces the starting model's."}
     )
@@ -146,7 +150,8 @@ def run_stage(recipe: RecipeArguments, training_args: Any, model_args: Any) -> N
     splits = ["train"] if training_args.eval_strategy == "no" else ["train", "validation"]
     where = data_revision(recipe.data, recipe.data_revision)
     revision = where.get("commit") or recipe.data_revision
-    datasets = [load_rows(recipe.data, split, revision, recipe.questions_per_row) for split in splits]
+    joined = (recipe.questions_per_row, recipe.alone_tasks)
+    datasets = [load_rows(recipe.data, split, revision, *joined) for split in splits]
     told = describe_run(
         {"recipe": asdict(recipe), "training": training_args.to_dict(), "model": asdict(model_args)},
         data=where,
@@ -213,6 +218,11 @@ def check_settings(recipe: RecipeArguments, training_args: Any, model_args: Any)
         )
     if recipe.questions_per_row == 1 and training_args.assistant_only_loss:
         raise ValueError("assistant_only_loss needs conversations: set questions_per_row above 1, or leave it out")
+    if recipe.alone_tasks and recipe.questions_per_row == 1:
+        raise ValueError(
+            f"alone_tasks is {recipe.alone_tasks}, but no question is joined with another: set questions_per_row "
+            "above 1, or leave it out"
+        )
     if recipe.merge_lora and not model_args.use_peft:
         raise ValueError("merge_lora is set without use_peft: there is no LoRA to merge")
     changed = [name for name in ("vision_tower_from", "new_connector", "model_fields") if vars(recipe)[name]]

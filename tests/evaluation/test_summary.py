@@ -9,7 +9,7 @@ from evaluation_helpers import perfect, perfect_answers, read, write_images
 from faceshield_hf.evaluation.judged import Judged, judged_from, mean_over, template_references
 from faceshield_hf.evaluation.results import Said
 from faceshield_hf.evaluation.summary import summarize
-from faceshield_hf.tasks_faceshield import AttackType, Task
+from faceshield_hf.tasks_faceshield import AttackType, Box, Task
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,18 @@ def test_the_constant_box_stands_beside_what_was_found(samples):
     assert section["median_box_acc_iou50"] == section["median_box_ap50"] == 1  # all true boxes are alike
     assert section["false_boxes_on_bona_fide"] == 1
     assert section["classes"]["Print"]["median_box_mean_iou"] == pytest.approx(1)
+
+
+def test_types_with_many_boxes_weigh_as_much_as_others_in_the_mean_over_types(samples):
+    attacks = [s for s in samples if not s.is_live]
+    crowded = [s.attack_type is attacks[0].attack_type for s in samples]
+    more = (Box(0.0, 0.0, 0.1, 0.1), Box(0.8, 0.8, 0.9, 0.9))
+    changed = [replace(s, boxes=s.boxes + more) if crowd else s for s, crowd in zip(samples, crowded, strict=True)]
+    judged = [judged_from(c, Said("", 1.0, perfect_answers(s))) for c, s in zip(changed, samples, strict=True)]
+    section = summarize(judged, 0.5)["localization"]
+    kinds = len(section["classes"])
+    assert section["class_mean_acc_iou50"] == pytest.approx((kinds - 1 + 1 / 3) / kinds)
+    assert section["acc_iou50"] == pytest.approx(len(attacks) / (len(attacks) + 2 * sum(crowded)))
 
 
 def test_contradicting_answers_lower_the_consistency(samples):

@@ -87,6 +87,20 @@ def test_questions_about_one_image_share_a_row_and_none_is_lost(write):
     assert joined["attack_type"][:] == ["Bonafide", "Bonafide", "Print"]
 
 
+def test_questions_of_some_tasks_stay_alone(write):
+    box = {"task": "localization", "answer": "The face in the image is real."}
+    rows = [row("0.png", question=f"q{i}") for i in range(2)] + [row("0.png", question=q, **box) for q in ("a", "b")]
+    joined = load_rows(write(*rows, row("1.png", "spoof")), questions_per_row=4, alone_tasks=["localization"])
+    turns = [[turn["content"] for turn in messages if turn["role"] == "user"] for messages in joined["messages"]]
+    assert [asked for asked in turns if {"a", "b"} & set(asked)] == [["a"], ["b"]]
+    assert sorted(len(asked) for asked in turns) == [1, 1, 1, 2]
+
+
+def test_an_unknown_task_to_keep_alone_is_refused(write):
+    with pytest.raises(ValueError, match="'where' is not a valid Task"):
+        load_rows(write(row("0.png"), row("1.png", "spoof")), questions_per_row=2, alone_tasks=["where"])
+
+
 def test_groups_depend_on_the_seed_alone():
     images = ["a", "b"] * 10
     assert group_by_image(images, 3, seed=1) == group_by_image(images, 3, seed=1)

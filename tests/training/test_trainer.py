@@ -156,6 +156,7 @@ def test_several_questions_in_a_row_learn_every_answer_and_nothing_else(start, t
     ("more", "message"),
     [
         (["--questions_per_row", "2"], "set `assistant_only_loss: true`"),
+        (["--alone_tasks", "coarse"], "no question is joined with another"),
         (["--assistant_only_loss", "true"], "assistant_only_loss needs conversations"),
         (["--max_length", "64"], "max_length is 64, which would cut image tokens"),
         (["--model_fields", "{nonsense"], "model_fields is '{nonsense'"),
