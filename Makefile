@@ -8,6 +8,8 @@ PORT ?= 7860
 MODEL ?=
 # More arguments for pytest: make test TESTS="tests/test_tasks.py -k box"
 TESTS ?=
+# Arguments for the benchmarks: make bench BENCH="--only start --quick"
+BENCH ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
@@ -38,8 +40,8 @@ style: $(VENV)/.dev ## mend style and format where ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## run the timings in tests/benchmarks/
-	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+bench: $(VENV)/.dev ## measure the table of docs/benchmarks.md; BENCH="--out docs/benchmarks.md" writes it there
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/run.py $(BENCH)
 
 screenshot: $(VENV)/.dev ## photograph the Space into docs/images/space.png (needs a Chromium)
 	$(BIN)/python scripts/screenshot_space.py

@@ -123,7 +123,7 @@ def _locate(source: str | os.PathLike | bytes) -> tuple[str, str | os.PathLike |
         return repr(os.fspath(source)), source
     name = repr(source if len(source) <= 100 else source[:97] + "...")
     if source.startswith(("http://", "https://")):
-        import httpx  # most images come from files, and the import takes a while
+        from huggingface_hub.utils import httpx  # most images come from files, and the import takes a while
 
         try:
             return name, io.BytesIO(httpx.get(source, follow_redirects=True).raise_for_status().content)

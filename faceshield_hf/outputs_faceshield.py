@@ -9,6 +9,7 @@ Example:
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers.cache_utils import Cache
@@ -35,8 +36,8 @@ class FaceShieldImageFeatures(BaseModelOutputWithPooling):
             What `connector="gac"` read beside it.
     """
 
-    pooler_output: list[torch.Tensor] = None  # type: ignore[assignment]
-    tower_tokens: list[torch.Tensor] = None  # type: ignore[assignment]
+    pooler_output: Any = None  # a list, where the base class has a tensor
+    tower_tokens: list[torch.Tensor] | None = None
     vision_features: torch.Tensor | None = None
     vision_pooled: torch.Tensor | None = None
 

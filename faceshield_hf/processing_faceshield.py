@@ -78,7 +78,7 @@ class FaceShieldProcessor(ProcessorMixin):
         self,
         image_processor: FaceShieldImageProcessor | None = None,
         tokenizer: Any = None,
-        chat_template: str | None = None,
+        chat_template: str | dict[str, str] | None = None,
         patch_size: int = 14,
         projector_downsample: int = 1,
         num_query_tokens: int | None = None,
@@ -125,9 +125,10 @@ class FaceShieldProcessor(ProcessorMixin):
         inputs = super().__call__(images=images, text=text, **kwargs)
         if self.prompt_length is None or "pixel_values" not in inputs or "input_ids" not in inputs:
             return inputs
-        prompts = self.prompt_inputs(inputs["input_ids"])
+        prompts: dict[str, Any] = dict(self.prompt_inputs(inputs["input_ids"]))
         as_tensors = self._merge_kwargs(**kwargs)["text_kwargs"].get("return_tensors")
-        prompts = prompts if as_tensors else {name: ids.tolist() for name, ids in prompts.items()}  # type: ignore[misc]
+        if not as_tensors:
+            prompts = {name: ids.tolist() for name, ids in prompts.items()}
         return BatchFeature({**inputs, **prompts}, tensor_type=as_tensors)
 
     def prompt_inputs(self, input_ids: Any) -> dict[str, torch.Tensor]:

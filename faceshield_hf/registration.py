@@ -71,7 +71,7 @@ class _AfterImport(importlib.abc.MetaPathFinder):
                 self.importing.depth -= 1
             self.finished(fullname)
 
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        vars(spec.loader)["exec_module"] = exec_module  # of this one loader: its class loads other modules too
         return spec
 
     def finished(self, name: str) -> None:

@@ -185,21 +185,6 @@ def tower_widths(tower: PreTrainedModel, layers: list[int]) -> tuple[int, list[i
     return sum(m.shape[1] for m in maps), [state.shape[1] for state in outputs.hidden_states]
 
 
-def pooled_layers(tower: PreTrainedModel) -> list[int] | bool:
-    """Which hidden states the globally aware connector pools, as `output_hidden_states` takes them.
-
-    Args:
-        tower (`PreTrainedModel`):
-            The vision tower.
-
-    Returns:
-        `list[int]` or `bool`: Every layer's output, but not the embeddings before the first; all of a convolutional
-        tower.
-    """
-    layers = tower.config.to_dict().get("num_hidden_layers")
-    return True if layers is None else list(range(1, layers + 1))
-
-
 def part_up_to(tower: PreTrainedModel, layers: list[int]) -> tuple[PreTrainedModel, list[int]]:
     """The part of a tower that has to run for some of its hidden states.
 

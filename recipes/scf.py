@@ -65,28 +65,30 @@ def tune(model: str, out: Path, settings: dict[str, Any]) -> None:
     if (out / "captioner" / "config.json").is_file():
         print("[captioner] done before", flush=True)
         return
-    lora = settings.get("lora")
+    lora, run = settings.get("lora"), out / "captioner-run"
     arguments = SFTConfig(
         **{k: v for k, v in settings.items() if k != "lora"},
-        output_dir=str(out / "captioner-run"),
+        output_dir=str(run),
         max_length=None,
         report_to="none",
     )
     set_seed(arguments.seed)
+    processor = AutoProcessor.from_pretrained(model)
     trainer = SFTTrainer(
         model=AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32),
         args=arguments,
         train_dataset=spoof_caption_turns(out / "general"),
-        processing_class=AutoProcessor.from_pretrained(model),
+        processing_class=processor,
         peft_config=LoraConfig(task_type="CAUSAL_LM", **lora) if lora else None,
     )
-    run = Path(arguments.output_dir)  # type: ignore[arg-type]
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)) if run.is_dir() else None)
-    tuned = trainer.model.merge_and_unload() if lora else trainer.model  # type: ignore[operator, union-attr]
+    tuned: Any = trainer.model
+    if lora:
+        tuned = tuned.merge_and_unload()
     # The folder gets its name when it is whole: a killed run is seen as not done.
     partial = out / "captioner.partial"
     trainer.accelerator.unwrap_model(tuned).save_pretrained(partial)
-    trainer.processing_class.save_pretrained(partial)  # type: ignore[union-attr]
+    processor.save_pretrained(partial)
     partial.rename(out / "captioner")
 
 

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import ui_gpu  # noqa: F401  # isort: skip  (ZeroGPU: before torch and gradio)
 import gradio as gr
+from starlette.middleware import Middleware
 from ui_examples import make_examples
+from ui_language import PageLanguage
 from ui_models import Models
 from ui_page import KEEP_SECONDS, build_demo
 from ui_scripts import HEAD
@@ -116,6 +118,7 @@ def launch(demo: gr.Blocks, host: str, port: int) -> str:
         mcp_server=importlib.util.find_spec("mcp") is not None,
         pwa=False,
         ssr_mode=False,
+        app_kwargs={"middleware": [Middleware(PageLanguage)]},
         css_paths=STYLE,
         head=HEAD,
         theme=_theme(),
@@ -142,6 +145,7 @@ def _theme() -> gr.themes.Base:
         body_background_fill_dark="*neutral_950",
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
+        color_accent="*primary_600",
         block_label_text_color="*primary_700",
         block_title_text_color="*primary_700",
         button_primary_background_fill="*primary_600",

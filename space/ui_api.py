@@ -116,15 +116,15 @@ class Api:
         read_photo(image, self.words)
 
     def _task(self, task: Any) -> None:
-        if task not in TASK_LISTS:
+        if not isinstance(task, str) or task not in TASK_LISTS:
             raise ValueError(self.words.unknown_task.format(got=task, known=", ".join(TASK_LISTS)))
 
     def _kind(self, kind: Any) -> None:
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise ValueError(self.words.unknown_type.format(got=kind, known=", ".join(KINDS)))
 
     def _domain(self, domain: Any) -> None:
-        if domain not in DOMAINS:
+        if not isinstance(domain, str) or domain not in DOMAINS:
             raise ValueError(self.words.unknown_domain.format(got=domain, known=", ".join(DOMAINS)))
 
     def _threshold(self, threshold: Any) -> None:
@@ -150,7 +150,9 @@ def add_api(handlers: Handlers) -> None:
         kind = gr.Radio(KINDS, value=AttackType.PRINT.value, label="attack_type")
         domain = gr.Radio(list(DOMAINS), value="A", label="domain")
         seed = gr.Number(0, label="seed")
-        answer = gr.JSON()
+        for choice in (task, kind, domain):
+            choice.preprocess = _as_it_is  # type: ignore[method-assign]
+        answer = gr.JSON(label="result")
         for function, validator, inputs, name in (
             (api.analyze, api.check_analyze, [image, task, threshold], "analyze"),
             (api.batch, api.check_batch, [images, task, threshold], "batch"),
@@ -159,6 +161,11 @@ def add_api(handlers: Handlers) -> None:
             gr.Button().click(
                 function, inputs=inputs, outputs=[answer], validator=validator, api_name=name, **MODEL_EVENT
             )
+
+
+def _as_it_is(payload: Any) -> Any:
+    """Leave what is none of the choices to the validator: Gradio's own refusal does not reach a client's user."""
+    return payload
 
 
 def _checked(check: Callable[[Any], Any], value: Any) -> dict[str, Any]:

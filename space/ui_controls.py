@@ -5,6 +5,7 @@ Example:
     ...     photo = photo_input(ENGLISH, "fs-photo")
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +53,9 @@ def task_input(words: Words, elem_id: str, value: str = "all") -> gr.Radio:
 
 def explain_task(task: gr.Radio, words: Words) -> None:
     """Let the line under the selector follow the choice."""
-    task.input(lambda key: gr.Radio(info=words.tasks[key].help), inputs=[task], outputs=[task], **INSTANT_EVENT)
+    helps = json.dumps({key: choice.help for key, choice in words.tasks.items()})
+    follow = f"(key) => ({{__type__: 'update', info: {helps}[key]}})"  # in the browser: the server has no part in it
+    task.input(None, inputs=[task], outputs=[task], js=follow, **PAGE_EVENT)
 
 
 def checkpoint_input(models: Models, words: Words, elem_id: str) -> gr.Dropdown:

@@ -21,11 +21,11 @@ from faceshield_hf.tasks_faceshield import AttackType
 
 # The seeds were chosen by eye: the whole face, and an attack that a visitor can see.
 SHOWN = {
-    AttackType.PRINT: 2,
+    AttackType.PRINT: 3,
     AttackType.REPLAY: 3,
     AttackType.PAPER_MASK: 1,
-    AttackType.RIGID_MASK: 7,
-    AttackType.GLASSES: 2,
+    AttackType.RIGID_MASK: 3,
+    AttackType.GLASSES: 1,
     AttackType.PARTIAL_MOUTH: 3,
     AttackType.TATTOO: 1,
 }

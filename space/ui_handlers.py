@@ -19,7 +19,15 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 from ui_html import data_uri, file_uri, safe
-from ui_parts import explanation_html, judging_band, prose, read_history, reproduction_code, verdict_band
+from ui_parts import (
+    chat_text,
+    explanation_html,
+    judging_band,
+    prose,
+    read_history,
+    reproduction_code,
+    verdict_band,
+)
 from ui_photos import read_photo, shown_errors
 from ui_pictures import boxes_figure, heat_figure, views_figure
 from ui_runs import Runs, Step
@@ -136,11 +144,13 @@ class Handlers:
             image = read_photo(photo, self.words)
             if not question.strip():
                 raise ValueError(self.words.no_question)
-            asked = [*history, {"role": "user", "content": question.strip()}]
+            asked = [*history, {"role": "user", "content": [chat_text(question.strip())]}]
             yield "", asked
             answer, parts = "", list[Any]()
             for answer, cut in self.runs.answer(model, image, read_history(asked)):
-                parts = [answer, self.words.cut_short.format(seconds=round(self.runs.seconds))] if cut else [answer]
+                parts = [chat_text(answer)]
+                if cut:  # a remark of the page's, no words of the model's
+                    parts.append(gr.HTML(self._cut_note(), container=False))
                 yield "", [*asked, {"role": "assistant", "content": parts}]
             boxes = parse_answer(answer, Task.LOCALIZATION).boxes
             if boxes:
@@ -235,7 +245,7 @@ class Handlers:
     ) -> Result:
         why = explanation_html(verdict, self.words) if step.done else prose(step.text, self.words)
         if step.cut:
-            why += f'<p class="fs-note">{safe(self.words.cut_short.format(seconds=round(self.runs.seconds)))}</p>'
+            why += self._cut_note()
         band = verdict_band(verdict, self.words, margin)
         where = self._where(image, verdict, asked=Task.LOCALIZATION.value in tasks)
         if not step.done:
@@ -277,6 +287,9 @@ class Handlers:
     def _waiting(self, said: str) -> str:
         return f'<p class="fs-note fs-later">{safe(said)}</p>'
 
+    def _cut_note(self) -> str:
+        return f'<p class="fs-note">{safe(self.words.cut_short.format(seconds=round(self.runs.seconds)))}</p>'
+
     def _no_heat(self, reason: str) -> str:
         return f'<p class="fs-note">{safe(self.words.heat_none.format(reason=reason))}</p>'
 
@@ -295,7 +308,7 @@ class Handlers:
 
 def model_line(name: str, words: Words) -> str:
     """Say which checkpoint answers."""
-    return f'<span class="fs-model">{safe(words.checkpoint)}: {safe(name)}</span>'
+    return f'<span class="fs-model">{safe(words.checkpoint_named.format(name=name))}</span>'
 
 
 def simulation_dict(made: Simulated, before: Verdict, after: Verdict) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Example:
 import json
 import re
 from collections.abc import Iterable, Sequence
+from html import escape, unescape
 from typing import Any
 
 from ui_html import safe
@@ -115,11 +116,16 @@ def reproduction_code(
     )
 
 
-def read_history(history: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
-    """Read a chat's messages, whichever of Gradio's forms they come in, as role and plain text.
+def chat_text(text: str) -> dict[str, str]:
+    """Write a text for a chat's message so that it is shown as it stands: Gradio takes a message for HTML."""
+    return {"type": "text", "text": escape(text, quote=False)}
 
-    The page sends a message's content as a list of blocks `{"type": "text", "text": ...}`; callers of the API send a
-    plain string. Files, figures and empty messages are left out.
+
+def read_history(history: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
+    """Read a chat's messages as the page sends them back, as role and plain text: what `chat_text` wrote, unescaped.
+
+    A message's content is a list of blocks `{"type": "text", "text": ...}` or a string. Files, figures and empty
+    messages are left out.
 
     Returns:
         `list[dict[str, str]]`: `{"role", "content"}`, the roles "user" and "assistant" only.
@@ -131,7 +137,7 @@ def read_history(history: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
         texts = [block if isinstance(block, str) else block.get("text", "") for block in blocks]
         text = "\n".join(text for text in texts if text)
         if text and message["role"] in ("user", "assistant"):
-            messages.append({"role": message["role"], "content": text})
+            messages.append({"role": message["role"], "content": unescape(text)})
     return messages
 
 

@@ -5,6 +5,7 @@ Example:
     ...     tab = PhotoTab(handlers, examples, uploads, header)
 """
 
+import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -136,14 +137,22 @@ class PhotoTab:
             with gr.Tab(words.json):
                 self.json = gr.JSON(label=words.json_label, elem_id="fs-json")
                 self.code = gr.Code(
-                    label=words.code_label, language="python", interactive=False, lines=7, elem_id="fs-code"
+                    label=words.code_label,
+                    language="python",
+                    interactive=False,
+                    wrap_lines=True,
+                    show_line_numbers=False,
+                    elem_id="fs-code",
                 )
 
     def _show_chat(self, words: Words) -> None:
         self.chatbot = gr.Chatbot(
             label=words.chat_label,
+            show_label=False,  # messages would scroll below it
             height=380,
-            render_markdown=False,  # an answer is text: a <tag> or a [1, 2] in it is meant as it stands
+            # A message is text: a <tag>, a [1, 2] or a $ in it is meant as it stands (see `chat_text` too).
+            render_markdown=False,
+            latex_delimiters=[],
             feedback_options=None,
             buttons=["copy", "copy_all"],
             placeholder=words.chat_empty,
@@ -182,8 +191,10 @@ class PhotoTab:
             shown = button.click(partial(str, example.path), outputs=[self.photo], **INSTANT_EVENT)
             shown.then(None, js=SHOW_VERDICT, **PAGE_EVENT)
             shown.then(**analysis).then(**decision)
-        self.photo.input(self.handlers.clear, outputs=self.results, **INSTANT_EVENT)
-        self.photo.change(lambda: [], outputs=[self.chatbot], **INSTANT_EVENT)
+        # In the browser, at once: by way of the server it could come late and wipe away what was asked since.
+        nothing = f"() => {json.dumps(self.handlers.clear())}"
+        self.photo.input(None, outputs=self.results, js=nothing, **PAGE_EVENT)
+        self.photo.change(None, outputs=[self.chatbot], js="() => [[]]", **PAGE_EVENT)
         explain_task(self.task, self.words)
         self.heat_question.input(
             self.handlers.heat,

@@ -40,7 +40,8 @@ def boxes_figure(
         words (`Words`): the page's language.
         alt (`str`, *optional*): what the photo is, for those who can't see it.
         note (`str`, *optional*): said under the photo when there is no box.
-        dashed (`Sequence[Box]`, *optional*): boxes of another origin, drawn with dashes and without checkboxes.
+        dashed (`Sequence[Box]`, *optional*): what the model named where `boxes` are the truth, drawn with dashes and
+            without checkboxes.
 
     Returns:
         `str`: an HTML figure.
@@ -57,9 +58,11 @@ def boxes_figure(
             f'<div class="fs-box{style}" data-kind="{kind}" style="{place};--fs-box:{attack_color(label)}" '
             f'aria-hidden="true"><span class="fs-tag">{name}</span></div>'
         )
+        origin = (words.simulate_said if style else words.simulate_truth) if dashed else ""
         shares = {key: words.percent(value) for key, value in zip(("x1", "x2"), (left, right), strict=True)}
         shares |= {key: words.percent(value) for key, value in zip(("y1", "y2"), (top, bottom), strict=True)}
-        lines.append(f"<li>{words.area.format(name=name, **shares)}</li>")
+        named = f"{safe(origin)} ({name})" if origin else name
+        lines.append(f"<li>{words.area.format(name=named, **shares)}</li>")
     places = f"<ul>{''.join(lines)}</ul>" if lines else safe(note or "")
     return (
         f'<figure class="fs-figure">{_canvas(image, alt or words.where_alt, "".join(drawn))}'

@@ -1,4 +1,4 @@
-"""The page's own JavaScript, all of it: language, keyboard, the figures' controls, and names for screen readers.
+"""The page's own JavaScript: keyboard, the figures' controls, and names for screen readers.
 
 It goes into the page's head and asks no other host for anything.
 
@@ -15,17 +15,6 @@ END_PROGRESS = "() => document.querySelector('#fs-batch progress')?.remove()"
 
 HEAD = """<script>
 (() => {
-  // The language is the page's, not the browser's, for Gradio's own words ("Drop Image Here") too.
-  const french = /\\/fr\\/?$/.test(location.pathname);
-  if (!french && /^fr/i.test(navigator.language) && !location.search.includes('lang=')) {
-    location.replace(location.pathname.replace(/\\/$/, '') + '/fr' + location.search);
-    return;
-  }
-  const language = french ? 'fr' : 'en';
-  document.documentElement.lang = language;
-  Object.defineProperty(navigator, 'language', {get: () => language});
-  Object.defineProperty(navigator, 'languages', {get: () => [language]});
-
   // Esc stops whatever answers.
   addEventListener('keydown', (event) => {
     if (event.key !== 'Escape') return;
@@ -45,7 +34,18 @@ HEAD = """<script>
     if (!event.target.matches('.fs-cut')) return;
     event.target.closest('.fs-figure').style.setProperty('--fs-cut', event.target.value + '%');
   });
-  // What Gradio leaves without a name, and what must be read out when it changes.
+  // Gradio takes a chat's texts for HTML, so they come escaped; copied and read out they are as they were written.
+  const signs = {'&lt;': '<', '&gt;': '>', '&amp;': '&'};
+  const plain = (text) => text.replace(/&(lt|gt|amp);/g, (sign) => signs[sign]);
+  if (window.Clipboard) {  // not on a page over plain HTTP
+    let chat = false;
+    addEventListener('click', (event) => { chat = !!event.target.closest('#fs-chat'); }, true);
+    const write = Clipboard.prototype.writeText;
+    Clipboard.prototype.writeText = function (text) { return write.call(this, chat ? plain(text) : text); };
+  }
+  // What Gradio leaves without a name, what must be read out when it changes, and choices for the arrow keys: a
+  // browser moves only among buttons of one name, and Gradio names each of a group's differently.
+  const read = new WeakMap();
   const names = () => {
     for (const id of ['fs-verdict', 'fs-batch', 'fs-simulation']) {
       document.getElementById(id)?.setAttribute('aria-live', 'polite');
@@ -53,20 +53,29 @@ HEAD = """<script>
     for (const icon of document.querySelectorAll('svg:not([aria-hidden])')) {
       if (!icon.querySelector('title') && !icon.ariaLabel) icon.setAttribute('aria-hidden', 'true');
     }
-    for (const [selector, owner] of [['input[type=file]', '.block'], ['input[type=range]', '.block']]) {
-      for (const input of document.querySelectorAll(selector + ':not([aria-label])')) {
-        const label = input.closest(owner)?.querySelector('label, [data-testid=block-info]')?.innerText.trim();
-        if (label) input.setAttribute('aria-label', label.split('\\n')[0]);
-      }
+    for (const input of document.querySelectorAll('input:is([type=file], [type=range]):not([aria-label])')) {
+      const label = input.closest('.block')?.querySelector('label, [data-testid=block-info]')?.innerText.trim();
+      if (label) input.setAttribute('aria-label', label.split('\\n')[0]);
+    }
+    for (const said of document.querySelectorAll('#fs-chat [aria-label*="&"]')) {
+      const label = said.getAttribute('aria-label');
+      if (label === read.get(said)) continue;
+      read.set(said, plain(label));
+      said.setAttribute('aria-label', plain(label));
+    }
+    for (const radio of document.querySelectorAll('fieldset[id] input[type=radio]')) {
+      const group = radio.closest('fieldset').id;
+      if (radio.name !== group) radio.name = group;
     }
   };
-  addEventListener('DOMContentLoaded', () => {
-    let waiting = false;
-    new MutationObserver(() => {
-      if (waiting) return;
-      waiting = true;
-      setTimeout(() => { waiting = false; names(); }, 200);
-    }).observe(document.body, {childList: true, subtree: true});
-  });
+  // Gradio runs this once the page is loaded, and draws the rest of it afterwards, part by part; at each choice it
+  // names its buttons anew.
+  const parts = {childList: true, subtree: true, attributes: true, attributeFilter: ['name']};
+  new MutationObserver(names).observe(document.documentElement, parts);
+  names();
 })();
-</script>"""
+</script>
+<style>
+  /* Out of reach for style.css: on a phone Gradio hides a link of the footer, but not the dot after it. */
+  @media (max-width: 640px) { footer .divider { display: none; } }
+</style>"""

@@ -71,9 +71,9 @@ class Words:
     tasks: dict[str, TaskChoice]
     analyze: str
     checkpoint: str
+    checkpoint_named: str
     checkpoint_help: str
     checkpoint_fixed: str
-    loading: str
     # The verdict
     waiting: str
     judging: str
@@ -205,7 +205,7 @@ ENGLISH = Words(
     tab_simulate="Simulate",
     photo="Photo",
     photo_alt="The photo to judge",
-    photo_hint="## Drop a photo of a face here\nor click to choose one",
+    photo_hint="# Drop a photo of a face here\nor click to choose one",
     examples="Or try one: a portrait (public domain), and attacks simulated on it.",
     example_photo="Portrait",
     question="Question",
@@ -219,9 +219,9 @@ ENGLISH = Words(
     ),
     analyze="Analyze",
     checkpoint="Checkpoint",
+    checkpoint_named="Checkpoint: {name}",
     checkpoint_help="The embedded one, a Hub id (user/model), or a folder on this machine.",
     checkpoint_fixed="This server offers these and no others.",
-    loading="Loading the checkpoint ...",
     waiting="Choose a photo or an example, then press Analyze.",
     judging="Judging ...",
     labels={"real": "Real", "spoof": "Spoof", "unsure": "Unsure", None: "No decision"},

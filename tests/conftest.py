@@ -1,6 +1,7 @@
 """What all tests share: one thread, no network, and tiny random models, tokenizers and processors."""
 
 import os
+import tempfile
 
 
 # Before torch and transformers are imported: several test processes share the cores, and nothing may be downloaded.
@@ -8,6 +9,9 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# What `datasets` keeps goes with the tests: it neither fills the home folder nor answers from an earlier run.
+_CACHE = tempfile.TemporaryDirectory(prefix="faceshield-tests-")
+os.environ["HF_DATASETS_CACHE"] = _CACHE.name
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

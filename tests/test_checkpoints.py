@@ -2,10 +2,10 @@
 
 import shutil
 
-import httpx
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.utils import httpx
 from PIL import Image
 
 from faceshield_hf import FaceShield

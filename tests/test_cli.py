@@ -479,7 +479,8 @@ def test_the_recipes_are_listed():
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 7), (signal.SIGTERM, 143)])
 def test_a_program_that_is_stopped_gets_the_time_to_put_its_files_in_order(tmp_path, number, code):
     """Ctrl-C reaches both; the child takes two seconds to end, and both end with its code."""
-    child = "import sys, time\nprint('up', flush=True)\ntry: time.sleep(60)\n"
+    # It says that it is up inside the `try`: the signal may arrive before `print` returns.
+    child = "import sys, time\ntry: print('up', flush=True); time.sleep(60)\n"
     child += f"except KeyboardInterrupt: time.sleep(2); open({str(tmp_path / 'whole')!r}, 'w').write('x'); sys.exit(7)"
     parent = (
         f"import sys; from faceshield_hf.cli.common import run_program; sys.exit(run_program({['PY', '-c', child]!r}))"
@@ -497,6 +498,36 @@ def test_a_program_that_is_stopped_gets_the_time_to_put_its_files_in_order(tmp_p
         process.send_signal(number)
     assert process.wait(30) == code
     assert (tmp_path / "whole").exists() == (number == signal.SIGINT)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_while_a_program_starts_stops_it(monkeypatch, number):
+    """Neither is it lost nor does it leave the program running."""
+    start = subprocess.Popen
+
+    def interrupted(*arguments, **options):
+        os.kill(os.getpid(), number)
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    # Not what the tests were started with: a shell's background jobs ignore Ctrl-C.
+    old = signal.signal(number, signal.default_int_handler)
+    try:
+        assert common.run_program(["sleep", "60"]) == 128 + number
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, old)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_program_ignores_what_its_parent_ignores():
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        code = "import signal, sys; sys.exit(3 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN else 4)"
+        assert common.run_program([sys.executable, "-c", code]) == 3
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 # ---- pushing ----

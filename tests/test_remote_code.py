@@ -2,12 +2,21 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
+import skimage.data
 from tiny import tiny_model, tiny_processor
+
+from faceshield_hf import FaceShield
+from faceshield_hf.checkpoints import EMBEDDED_CHECKPOINT
+from faceshield_hf.modeling_faceshield import FaceShieldForConditionalGeneration
+from faceshield_hf.pipeline_faceshield import CUSTOM_PIPELINES
+from faceshield_hf.processing_faceshield import FaceShieldProcessor
 
 
 AUTO = {
@@ -20,6 +29,7 @@ AUTO = {
 PRELUDE = """
     import sys
     sys.modules["faceshield_hf"] = None
+    from pathlib import Path
     import numpy as np, torch
     from PIL import Image
     from transformers import (AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText,
@@ -54,6 +64,8 @@ def test_the_folder_names_every_auto_class_and_holds_all_code(folder):
     assert AUTO.items() <= config["auto_map"].items()
     names = {file.name for file in folder.glob("*.py")}
     assert {"modeling_faceshield.py", "configuration_faceshield.py", "processing_faceshield.py"} <= names
+    assert config["custom_pipelines"] == CUSTOM_PIPELINES
+    assert "pipeline_faceshield.py" in names
     assert "__init__.py" not in names
 
 
@@ -93,12 +105,40 @@ def test_everything_loads_and_chats_without_the_package(folder):
         assert said[0]["generated_text"] == processor.tokenizer.decode(new, skip_special_tokens=True), said
         model.save_pretrained(folder + "/again")
         processor.save_pretrained(folder + "/again")
+        assert (Path(folder) / "again" / "pipeline_faceshield.py").is_file()
         again = AutoModel.from_pretrained(folder + "/again", **trust)
         assert again.generate(**inputs, max_new_tokens=5, do_sample=False).tolist() == answers[0]
         print("CHATTED")
         """,
     )
     assert "CHATTED" in done.stdout, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_the_pipeline_of_a_checkpoint_says_without_the_package_what_the_detector_says(tmp_path):
+    """Of the embedded folder as it is, and of what plain saving makes of it."""
+    shutil.copytree(EMBEDDED_CHECKPOINT, tmp_path / "embedded")
+    FaceShieldForConditionalGeneration.from_pretrained(EMBEDDED_CHECKPOINT).save_pretrained(tmp_path / "saved")
+    FaceShieldProcessor.from_pretrained(EMBEDDED_CHECKPOINT).save_pretrained(tmp_path / "saved")
+    face = skimage.data.astronaut()
+    np.save(tmp_path / "astronaut.npy", face)
+    done = run(
+        tmp_path,
+        """
+        import json
+        for name in ("embedded", "saved"):
+            judge = pipeline("face-anti-spoofing", model=f"{folder}/{name}", trust_remote_code=True, device="cpu")
+            assert type(judge).__module__.startswith("transformers_modules."), type(judge)
+            print("VERDICT" + json.dumps(judge(np.load(folder + "/astronaut.npy"))))
+        """,
+    )
+    found = [json.loads(line.removeprefix("VERDICT")) for line in done.stdout.splitlines() if "VERDICT" in line]
+    assert len(found) == 2, done.stderr[-3000:]
+    expected = json.loads(json.dumps(FaceShield.from_pretrained(device="cpu").detect(face, quality=False).to_dict()))
+    for verdict in found:
+        assert verdict["score"] == pytest.approx(expected["score"], abs=1e-5)
+        assert len(verdict["answers"]) == 4
+        assert verdict | {"score": 0, "model": 0} == expected | {"score": 0, "model": 0}
 
 
 @pytest.mark.slow

@@ -39,6 +39,13 @@ def test_demo_serves_where_it_is_told(tmp_path):
     )
 
 
+def test_bench_measures_what_it_is_told(tmp_path):
+    commands = make("-n", "bench", f"VENV={tmp_path}", "BENCH=--only start --quick").stdout
+    assert commands.splitlines()[-1] == (
+        f"OMP_NUM_THREADS=1 {tmp_path}/bin/python tests/benchmarks/run.py --only start --quick"
+    )
+
+
 def test_torch_is_installed_first_and_by_its_exact_version(tmp_path):
     commands = make("-n", "demo", f"VENV={tmp_path}").stdout
     torch = commands.index("install \"$(grep '^torch==' constraints.txt)\"")

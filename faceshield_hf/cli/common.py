@@ -115,15 +115,26 @@ def run_program(command: Sequence[str], environment: Mapping[str, str] | None = 
     Returns:
         `int`: its exit code; 128 + n when signal n ended it, as shells say it.
     """
-    process = subprocess.Popen(list(command), env={**os.environ, **(environment or {})})
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
     def hand_on(number: int, frame: Any) -> None:
+        if process is None:
+            early.append(number)
         # A terminal sends Ctrl-C to the whole group; what `kill` sends reaches this process alone.
-        if number == signal.SIGTERM:
+        elif number == signal.SIGTERM:
             process.terminate()
 
-    old = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    old: dict[signal.Signals, Any] = {}
     try:
+        # Before the program starts, or a signal in between would end this process and leave the program alone. What is
+        # ignored (as by `nohup`) stays so: the program inherits that, and would not inherit it past a handler.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                old[number] = signal.signal(number, hand_on)
+        process = subprocess.Popen(list(command), env={**os.environ, **(environment or {})})
+        for signalled in early:
+            process.send_signal(signalled)
         code = process.wait()
     finally:
         for number, handler in old.items():

@@ -39,6 +39,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from tqdm.auto import tqdm
 
 from faceshield_hf.tasks_faceshield import Box
@@ -204,7 +205,7 @@ def read_traits(folder: Path, row: dict) -> Traits:
         raise ValueError(f"{row['file_name']} has no face_box in its attributes: simulate the data anew")
     path = folder / row["file_name"]
     with Image.open(path) as image:
-        tables = image.quantization if image.format == "JPEG" else {}  # type: ignore[attr-defined]
+        tables = image.quantization if isinstance(image, JpegImageFile) and image.format == "JPEG" else {}
         pixels = np.asarray(image.convert("RGB"), np.float32) / 255
     quantisation = [math.log(1 + float(np.mean(tables[k]))) if k in tables else 0.0 for k in (0, 1)]
     height, width = pixels.shape[:2]

@@ -13,6 +13,34 @@ from pathlib import Path
 from typing import Any
 
 
+def load_records(data: str, split: str = "train", revision: str | None = None) -> Any:
+    """Load a split of instruction records as they are stored.
+
+    Args:
+        data (`str`): a folder holding `<split>.jsonl` or parquet files, or the id of a data set on the Hub.
+        split (`str`, *optional*, defaults to `"train"`): which split.
+        revision (`str`, *optional*): branch, tag or commit of a data set on the Hub.
+
+    Returns:
+        `datasets.Dataset`: the records' own columns.
+
+    Raises:
+        ValueError: when the folder holds no records, or not of this split.
+    """
+    from datasets import load_dataset
+
+    folder = Path(data)
+    if (folder / f"{split}.jsonl").is_file():
+        return load_dataset("json", data_files={split: str(folder / f"{split}.jsonl")}, split=split)
+    if not folder.is_dir():
+        return load_dataset(data, split=split, revision=revision)
+    if not any(folder.rglob("*.parquet")):
+        raise ValueError(f"{folder} holds neither {split}.jsonl nor parquet files: was the data set built into it?")
+    # Not by the folder alone: where its card names the splits' files, `datasets` caches the rows under the folder's
+    # last name, whatever lies above it and whatever is in the files, and gives other data for it.
+    return load_dataset("parquet", data_dir=str(folder), split=split)
+
+
 def load_sft(data: str, split: str = "train", revision: str | None = None) -> Any:
     """Load records and give each as `image`, `prompt` and `completion`.
 
@@ -28,15 +56,10 @@ def load_sft(data: str, split: str = "train", revision: str | None = None) -> An
     Raises:
         ValueError: when the folder has no such split, or the data lacks a column.
     """
-    from datasets import Image, load_dataset
+    from datasets import Image
 
     folder = Path(data)
-    if (folder / f"{split}.jsonl").is_file():
-        dataset = load_dataset("json", data_files={split: str(folder / f"{split}.jsonl")}, split=split)
-    elif folder.is_dir() and not any(folder.rglob("*.parquet")):
-        raise ValueError(f"{folder} holds neither {split}.jsonl nor parquet files: was the data set built into it?")
-    else:
-        dataset = load_dataset(data, split=split, revision=revision)
+    dataset = load_records(data, split, revision)
     missing = {"image", "question", "answer"} - set(dataset.column_names)
     if missing:
         raise ValueError(f"{data} lacks the columns {sorted(missing)}; it has {dataset.column_names}")

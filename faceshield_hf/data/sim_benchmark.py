@@ -146,11 +146,12 @@ def _subjects(settings: BenchmarkSettings, root: Path) -> tuple[dict[str, str], 
     table = Path(settings.split_file) if settings.split_file else root / "manifest.csv"
     if not settings.split_file and not table.is_file():
         files = [p.relative_to(root).as_posix() for p in list_faces(root)]
-        subjects = {file: file.rsplit(".", 1)[0] for file in files}
-        return subjects, part_subjects(list(subjects.values()), settings.seed, settings.shares)
+        alone = {file: file.rsplit(".", 1)[0] for file in files}
+        return alone, part_subjects(list(alone.values()), settings.seed, settings.shares)
     if not table.is_file():
         raise ValueError(f"there is no split file {table}: give a CSV with the columns file and split")
-    subjects, splits = {}, {}  # type: ignore[var-annotated]
+    subjects: dict[str, str] = {}
+    splits: dict[str, str] = {}
     with table.open(newline="", encoding="utf-8") as rows:
         for number, row in enumerate(csv.DictReader(rows), 2):
             file, split = row.get("file"), row.get("split")

@@ -86,9 +86,9 @@ def against_template(
         "exact_matches": float(np.mean([a == b for a, b in zip(texts, references, strict=True)])),
         "tools": tools(),
     }
-    kept = [i for i, other in enumerate(others) if other is not None]
+    kept = [(i, other) for i, other in enumerate(others) if other is not None]
     if kept:
-        baseline = text_metrics([references[others[i]] for i in kept], [references[i] for i in kept])  # type: ignore[index]
+        baseline = text_metrics([references[other] for _, other in kept], [references[i] for i, _ in kept])
         result |= {"baseline": baseline, "baseline_count": len(kept)}
         result["gain"] = {name: model[name] - baseline[name] for name in model}
     return result

@@ -21,6 +21,7 @@ from faceshield_hf.checkpoints import load_checkpoint, resolve_checkpoint
 from faceshield_hf.hub.cards import model_card
 from faceshield_hf.hub.commit import Gated, Plan, Pushed, check_repo_id, local_files, push
 from faceshield_hf.hub.report import eval_results
+from faceshield_hf.pipeline_faceshield import CUSTOM_PIPELINES
 
 
 CHECKPOINT_FILES = (
@@ -41,13 +42,6 @@ CHECKPOINT_FILES = (
     "training*.json",
     "LICENSE*",
 )
-CUSTOM_PIPELINES = {
-    "face-anti-spoofing": {
-        "impl": "pipeline_faceshield.FaceAntiSpoofingPipeline",
-        "pt": ["AutoModelForImageTextToText"],
-        "type": "image",
-    }
-}
 _TAGS = ["face-anti-spoofing", "presentation-attack-detection", "liveness", "faceshield", "custom_code"]
 
 

@@ -262,7 +262,7 @@ def use_feature_cache(
             _column(encoded, "image"), total=len(dataset), desc="images", disable=not accelerator.is_main_process
         ):
             name = image["path"] if image["bytes"] is None else None
-            key = seen.get(name) or image_key(image)  # type: ignore[arg-type]
+            key = (None if name is None else seen.get(name)) or image_key(image)
             if name is not None:
                 seen[name] = key
             images.setdefault(key, name or image["bytes"])
@@ -308,7 +308,7 @@ class FeatureProcessor(FaceShieldProcessor):
         copy = cls(
             whole.image_processor,
             whole.tokenizer,
-            chat_template=whole.chat_template,  # type: ignore[arg-type]
+            chat_template=whole.chat_template,
             patch_size=whole.patch_size,
             projector_downsample=whole.projector_downsample,
             num_query_tokens=whole.num_query_tokens,

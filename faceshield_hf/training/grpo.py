@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import transformers
+from torch import nn
 from trl import GRPOTrainer
 
 from faceshield_hf.processing_faceshield import FaceShieldProcessor
@@ -79,7 +80,7 @@ class StackedViewsProcessor(FaceShieldProcessor):
         copy = cls(
             processor.image_processor,
             processor.tokenizer,
-            chat_template=processor.chat_template,  # type: ignore[arg-type]
+            chat_template=processor.chat_template,
             patch_size=processor.patch_size,
             projector_downsample=processor.projector_downsample,
             num_query_tokens=processor.num_query_tokens,
@@ -122,6 +123,8 @@ def part_views(inputs: dict[str, Any]) -> dict[str, Any]:
 
 class FaceShieldGRPOTrainer(GRPOTrainer):
     """`GRPOTrainer` for models of two views."""
+
+    model: nn.Module  # its base class allows for trainers without one
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write no card: the run writes this project's own when it is done."""
@@ -181,6 +184,6 @@ def run_grpo(recipe: GRPORecipeArguments, training_args: Any, model_args: Any) -
         callbacks=[provenance],
     )
     if training_args.bf16 or training_args.fp16:
-        keep_learning_in_float32(trainer.model)  # type: ignore[arg-type]
+        keep_learning_in_float32(trainer.model)
     resume(trainer)
     save(trainer, recipe, model_args, told | provenance.progress(trainer.state), processor)

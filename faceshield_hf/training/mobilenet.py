@@ -56,8 +56,10 @@ def imagenet_mobilenet_v2(path: str | Path | None = None, output_stride: int = 1
 
 def renamed(name: str) -> str:
     """The name in transformers of one of torchvision's parameters."""
-    block, rest = re.fullmatch(r"features\.(\d+)\.(.+)", name).groups()  # type: ignore[union-attr]
-    block = int(block)
+    found = re.fullmatch(r"features\.(\d+)\.(.+)", name)
+    if found is None:
+        raise ValueError(f"{name!r} is none of torchvision's feature parameters: expected features.<block>.<rest>")
+    block, rest = int(found[1]), found[2]
     if block in (0, 18):
         prefix = "conv_stem.first_conv" if block == 0 else "conv_1x1"
         inner, leaf = rest.split(".", 1)

@@ -58,6 +58,7 @@ def with_new_connector(
         `FaceShieldForConditionalGeneration`: another model of the same type of weights.
     """
     config = type(model.config).from_dict({**model.config.to_dict(), **fields})
+    # transformers wraps `to` such that checkers take its first argument for `self`.
     new = FaceShieldForConditionalGeneration(config).to(model.dtype)  # type: ignore[arg-type]
     drawn = ("model.multi_modal_projector.", "model.pvtm.")
     kept = {name: value for name, value in model.state_dict().items() if not name.startswith(drawn)}

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from faceshield_hf.data.sft import load_sft
+from faceshield_hf.data.sft import load_records, load_sft
 from faceshield_hf.tasks_faceshield import AttackType, Task, parse_answer
 
 
@@ -178,18 +178,13 @@ def group_by_image(images: Sequence[Any], most: int, seed: int) -> list[list[int
 
 def _load(data: str, split: str, revision: str | None) -> tuple[Any, Any]:
     """A split as the trainer takes it, and the records' own columns beside it, both checked."""
-    from datasets import load_dataset
-
     file = Path(data) / f"{split}.jsonl"
     if file.is_file() and _is_blank(file):
         raise ValueError(f"{data} has no records in its split {split}: was the data set built, and into this folder?")
     rows = load_sft(data, split, revision)
     if not len(rows):
         raise ValueError(f"{data} has no records in its split {split}: was the data set built with this split?")
-    if file.is_file():
-        records = load_dataset("json", data_files={split: str(file)}, split=split)
-    else:
-        records = load_dataset(data, split=split, revision=revision)
+    records = load_records(data, split, revision)
     kept = [name for name in ("task", "label", "attack_type", "boxes", "answer") if name in records.column_names]
     records = records.select_columns(kept)
     check_records(records, f"{data}, split {split}")

@@ -12,7 +12,6 @@ Example:
 import json
 import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ from faceshield_hf.training.progressive import take_vision_tower, with_new_conne
 from faceshield_hf.training.provenance import ProvenanceCallback, data_revision, describe_run, write_log, write_run
 from faceshield_hf.training.rows import load_rows
 from faceshield_hf.training.stages import keep_learning_in_float32, save_beside_lora, train_only
-from faceshield_hf.training.trainer import FaceShieldTrainer, LossArguments, last_checkpoint
+from faceshield_hf.training.trainer import FaceShieldTrainer, LossArguments, last_checkpoint, output_folder
 
 
 @dataclass
@@ -183,11 +182,10 @@ def run_stage(recipe: RecipeArguments, training_args: Any, model_args: Any) -> N
         losses=recipe,
     )
     if training_args.bf16 or training_args.fp16:
-        keep_learning_in_float32(trainer.model)  # type: ignore[arg-type]
+        keep_learning_in_float32(trainer.model)
     if cache is not None:
         check_frozen(trainer.model)  # again: LoRA may have reached the tower
-        stage_collator = trainer.data_collator
-        stage_collator.collator = FeatureCollator(stage_collator.collator, cache)  # type: ignore[union-attr]
+        trainer.data_collator.collator = FeatureCollator(trainer.data_collator.collator, cache)
     resume(trainer)
     save(trainer, recipe, model_args, told | provenance.progress(trainer.state), processor)
 
@@ -319,7 +317,7 @@ def resume(trainer: transformers.Trainer) -> None:
         trainer (`Trainer`): ready to train.
     """
     args = trainer.args
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint or last_checkpoint(args.output_dir))  # type: ignore[arg-type]
+    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint or last_checkpoint(output_folder(args)))
 
 
 def save(
@@ -338,7 +336,7 @@ def save(
         told (`dict`): what `describe_run` gave, and how far the run came.
         processor (`FaceShieldProcessor`): goes beside the weights.
     """
-    folders = [Path(trainer.args.output_dir)]  # type: ignore[arg-type]
+    folders = [output_folder(trainer.args)]
     trainer.save_model(str(folders[0]))
     if recipe.merge_lora:
         merged = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()

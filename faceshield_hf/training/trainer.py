@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 import trl.trainer.utils as trl_utils
+from torch import nn
+from transformers import TrainingArguments
 from trl import SFTTrainer
 
 from faceshield_hf.training.losses import (
@@ -77,13 +79,18 @@ class FaceShieldTrainer(SFTTrainer):
         kwargs: as `SFTTrainer` takes them.
     """
 
+    # Narrower than their base classes say, which allow for trainers without a model and hold a bare `None` besides.
+    model: nn.Module
+    data_collator: "StageCollator"
+    loss_is_scaled_for_ga: Any
+
     def __init__(self, *args: Any, losses: LossArguments | None = None, **kwargs: Any) -> None:
         self.losses = losses or LossArguments()
         super().__init__(*args, **kwargs)
         self.data_collator = StageCollator(self.data_collator, self.losses, self._tokenizer)
         if not self.losses.is_plain:
             # These losses are means over rows: they must be averaged over accumulated batches.
-            self.loss_is_scaled_for_ga = False  # type: ignore[assignment]
+            self.loss_is_scaled_for_ga = False
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -105,7 +112,7 @@ class FaceShieldTrainer(SFTTrainer):
         judgement = inputs.pop("judgement_mask", None)
         families = inputs.pop("families", None)
         with answers_scored_alone(inputs["labels"].device):
-            if self.losses.is_plain or not self.model.training:  # type: ignore[union-attr]
+            if self.losses.is_plain or not self.model.training:
                 result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
                 self._stop_at_nan(result[0] if return_outputs else result)
                 return result
@@ -113,8 +120,8 @@ class FaceShieldTrainer(SFTTrainer):
             outputs = model(**inputs, fused_lm_head=True)
         losses = -outputs.log_probs
         rows = row_means(losses, outputs.label_mask)
-        if judgement is not None:
-            rows = lopsided_loss(losses, judgement[:, 1:], outputs.label_mask, self.losses.lopsided_alpha)  # type: ignore[arg-type]
+        if judgement is not None and self.losses.lopsided_alpha is not None:
+            rows = lopsided_loss(losses, judgement[:, 1:], outputs.label_mask, self.losses.lopsided_alpha)
         loss = rows.mean()
         self._note("mean_token_accuracy", outputs.is_top1.sum() / outputs.label_mask.sum().clamp(min=1))
         if families is not None:
@@ -130,7 +137,7 @@ class FaceShieldTrainer(SFTTrainer):
         rate = self.losses.connector_learning_rate
         if rate is None:
             return optimizer
-        connector = {id(p) for name, p in self.model.named_parameters() if CONNECTOR in name}  # type: ignore[union-attr]
+        connector = {id(p) for name, p in self.model.named_parameters() if CONNECTOR in name}
         for group in list(optimizer.param_groups):
             own = [p for p in group["params"] if id(p) in connector]
             if own:
@@ -143,8 +150,9 @@ class FaceShieldTrainer(SFTTrainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        if "attack_type" not in self._signature_columns:  # type: ignore[operator]
-            self._signature_columns.append("attack_type")  # type: ignore[attr-defined]
+        columns: Any = self._signature_columns  # a list by now, though it begins as `None`
+        if "attack_type" not in columns:
+            columns.append("attack_type")
 
     def _note(self, name: str, value: torch.Tensor) -> None:
         self._metrics["train"][name].append(self.accelerator.gather(value.detach()).float().mean().item())
@@ -158,7 +166,7 @@ class FaceShieldTrainer(SFTTrainer):
             )
 
     def _last_save(self) -> str:
-        saved = last_checkpoint(self.args.output_dir)  # type: ignore[arg-type]
+        saved = last_checkpoint(output_folder(self.args))
         if saved is None:
             return "Nothing was saved so far."
         return f"The same command goes on from {saved}; delete it as well if the loss was bad before."
@@ -213,14 +221,26 @@ class StageCollator:
         """
         if self.losses.sare_weight and "attack_type" not in examples[0]:
             raise ValueError("sare_weight is set, but the records have no column attack_type: set it to 0, or add it")
-        kinds = [example.get("attack_type") for example in examples]
         # TRL refuses columns that it does not know.
         batch = self.collator([{k: v for k, v in example.items() if k != "attack_type"} for example in examples])
         if self.losses.sare_weight:
-            batch["families"] = torch.tensor([family_index(kind) for kind in kinds])  # type: ignore[arg-type]
+            batch["families"] = torch.tensor([family_index(example["attack_type"]) for example in examples])
         if self.losses.lopsided_alpha is not None:
             batch["judgement_mask"] = judgement_mask(batch["labels"], self.tokenizer)
         return batch
+
+
+def output_folder(args: TrainingArguments) -> Path:
+    """A run's output folder.
+
+    Args:
+        args (`TrainingArguments`): which choose one themselves when none was named.
+
+    Returns:
+        `Path`: not made yet.
+    """
+    assert args.output_dir is not None
+    return Path(args.output_dir)
 
 
 def last_checkpoint(folder: str | Path) -> str | None:

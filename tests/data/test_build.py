@@ -59,6 +59,15 @@ def test_training_reads_the_build_as_it_is(images, tmp_path):
         load_sft(str(tmp_path / "out"), "validation")
 
 
+def test_two_builds_called_alike_are_read_as_two(images, tmp_path):
+    """By the line that stands in their cards, one after the other, with one cache."""
+    for name, limit in (("a", 2), ("b", 3)):
+        out = tmp_path / name / "same"
+        counts = build_dataset(settings(images, out, tasks={"coarse": 1}, limit=limit, filters={}), progress=False)
+        rows = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
+        assert len(rows) == counts["records"] == limit
+
+
 def test_each_image_is_stored_once_however_many_records_it_has(images, tmp_path):
     build_dataset(settings(images, tmp_path / "one", tasks={"coarse": 1}, paraphrase={}), progress=False)
     build_dataset(settings(images, tmp_path / "many", tasks={"coarse": 8}, paraphrase={}), progress=False)

@@ -194,6 +194,8 @@ def test_another_photo_ends_what_is_said_of_the_last(page, detector, face, tmp_p
 
 # ---- the conversation ----
 
+MARKUP = "<b>Sure?</b> <i onclick=alert(1)> &lt; 2 < 3 & $$x^2$$ <!-- -->"
+
 
 def ask(page, question):
     page.locator("#fs-question textarea, #fs-question input").fill(question)
@@ -211,14 +213,27 @@ def test_conversation_streams_remembers_and_draws(page, detector, face):
     box = page.locator("#fs-chat .fs-box")
     assert shares(box, page.locator("#fs-chat .fs-canvas")) == pytest.approx(BOX, abs=0.02)
     expect(page.locator("#fs-question textarea, #fs-question input")).to_have_value("")
-    ask(page, "<b>Sure?</b>")
-    expect(page.locator("#fs-chat .user").last).to_contain_text("<b>Sure?</b>")
-    expect(page.locator("#fs-chat .bot").last).to_contain_text("face")
+    ask(page, MARKUP)
+    expect(page.locator("#fs-chat .user").last).to_contain_text(MARKUP)
+    expect(page.locator("#fs-chat .bot .fs-box")).to_have_count(2)
+    assert page.locator("#fs-chat").locator("b, i, paper, .katex").count() == 0
     assert [(turn["role"], turn["content"].strip()) for turn in detector.messages] == [
         ("user", "Where is it?"),
         ("assistant", REPLY),
-        ("user", "<b>Sure?</b>"),
+        ("user", MARKUP),
     ]
+
+
+def test_message_is_copied_as_it_was_written(page, face):
+    page.context.grant_permissions(["camera", "clipboard-read", "clipboard-write"])
+    upload(page, face)
+    tab(page, "Chat")
+    ask(page, MARKUP)
+    expect(page.locator("#fs-chat .fs-box")).to_have_count(1)
+    page.locator("#fs-chat").get_by_role("button", name="Copy conversation").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert MARKUP in copied and REPLY in copied
+    assert page.get_by_label(f"user's message: {MARKUP}").count() == 1
 
 
 @pytest.mark.parametrize("key", [None, "Escape"], ids=["button", "Esc"])

@@ -1,5 +1,6 @@
 """What each event of the page does, over a fake detector and without a server."""
 
+import html
 import os
 import threading
 import time
@@ -130,8 +131,15 @@ def test_chat_sends_the_whole_conversation_streams_and_draws_boxes(handlers, det
     assert all(box == "" for box, _ in steps) and len(steps) > 5
     *_, (_, messages) = steps
     words, figure = messages[-1]["content"]
-    assert words.strip() == REPLY and "left:30.08%" in figure.value
+    assert words["text"].strip() == html.escape(REPLY) and "left:30.08%" in figure.value
     assert len(history) == 2  # the caller's own
+
+
+def test_chat_answer_is_cut_after_its_time_and_the_remark_is_none_of_the_models_words(detector, face):
+    detector.word_pause = 0.1
+    *_, (_, messages) = Handlers(Runs(Models(detector), seconds=0.25), ENGLISH).chat(face, "Where?", [], None)
+    words, remark = messages[-1]["content"]
+    assert REPLY.startswith(words["text"].strip()) and "Stopped after 0 seconds" in remark.value
 
 
 @pytest.mark.parametrize(

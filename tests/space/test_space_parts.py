@@ -12,9 +12,19 @@ import numpy as np
 import pytest
 from fake_detector import SPOOF as SAID
 from fake_detector import WORDS as INJECTED
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from ui_html import data_uri, safe
-from ui_parts import explanation_html, judging_band, prose, read_history, reproduction_code, verdict_band
+from ui_parts import (
+    chat_text,
+    explanation_html,
+    judging_band,
+    prose,
+    read_history,
+    reproduction_code,
+    verdict_band,
+)
 from ui_pictures import boxes_figure, heat_figure, views_figure
 from ui_table import CSV_COLUMNS, Row, batch_html, sort_rows, write_csv
 from ui_words import ENGLISH, TASK_LISTS, Words
@@ -154,6 +164,13 @@ def test_history_is_read_from_the_page_and_from_programs():
     ]
 
 
+@given(text=st.text(alphabet=st.sampled_from("<>&;bltgamp#60/! é\n'\""), min_size=1))
+def test_text_of_a_chat_is_no_html_and_comes_back_as_it_was(text):
+    shown = chat_text(text)
+    assert not set("<>") & set(shown["text"])
+    assert read_history([{"role": "user", "content": [shown]}]) == [{"role": "user", "content": text}]
+
+
 # ---- the figures ----
 
 
@@ -173,6 +190,12 @@ def test_box_lies_on_its_share_of_the_photo_and_is_named():
     assert "left:25.00%;top:50.00%;width:50.00%;height:50.00%" in figure and "#1565c0" in figure
     assert "Print: 25.0% to 75.0% of the width, 50.0% to 100.0% of the height" in figure
     assert "Photo imprimée : de 25,0 %" in boxes_figure(image, [Box(0.25, 0.5, 0.75, 1.0, "Print")], FRENCH)
+
+
+def test_true_area_and_the_one_that_the_model_names_are_told_apart():
+    solid, dashed = [Box(0, 0, 0.5, 0.5, "Print")], [Box(0.5, 0, 1, 0.5, "Replay")]
+    figure = boxes_figure(Image.new("RGB", (90, 90)), solid, ENGLISH, dashed=dashed)
+    assert "True area (Print): 0.0%" in figure and "Named by the model (Replay): 50.0%" in figure
 
 
 def test_every_type_of_box_has_one_checkbox():

@@ -38,7 +38,7 @@ class FaceShieldPreTrainedModel(PreTrainedModel):
     config: FaceShieldConfig
     config_class = FaceShieldConfig
     base_model_prefix = "model"
-    input_modalities = ("image", "text")  # type: ignore[assignment]
+    input_modalities: list[str] = ["image", "text"]  # noqa: RUF012 (transformers names a list)
     supports_gradient_checkpointing = True
     _skip_keys_device_placement: list[str] = ["past_key_values"]  # noqa: RUF012 (transformers reads a list)
     # A checkpoint trained with masking also loads with masking switched off.
@@ -107,13 +107,20 @@ class FaceShieldPreTrainedModel(PreTrainedModel):
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Saves the weights, the configuration and the code that loads them with `trust_remote_code=True`.
 
+        The folder is then good for `pipeline("face-anti-spoofing")` too, once the processor is saved beside it.
+
         Args:
             save_directory (`str` or `os.PathLike`):
                 The folder.
             kwargs:
                 As [`PreTrainedModel.save_pretrained`] takes them.
         """
-        self.config.auto_map = {**(self.config.to_dict().get("auto_map") or {}), **AUTO_MAP}
+        # Here, since only saving needs it: transformers' pipelines take long to load. What is imported is copied too.
+        from .pipeline_faceshield import CUSTOM_PIPELINES
+
+        known = self.config.to_dict()
+        self.config.auto_map = {**(known.get("auto_map") or {}), **AUTO_MAP}
+        self.config.custom_pipelines = {**(known.get("custom_pipelines") or {}), **CUSTOM_PIPELINES}
         super().save_pretrained(save_directory, **kwargs)
 
 

@@ -16,7 +16,6 @@ import torch
 from torch import nn
 from transformers import AutoModel, GenerationConfig, GenerationMixin
 from transformers.cache_utils import Cache
-from transformers.modeling_utils import slice_logits_to_keep
 from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
@@ -44,7 +43,6 @@ from .towers_faceshield import (
     build_prompt_tower,
     fold_neighbours,
     part_up_to,
-    pooled_layers,
     read_tower,
     tower_widths,
 )
@@ -192,9 +190,8 @@ class FaceShieldModel(VisualTokenPlacement, FaceShieldPreTrainedModel):
     ) -> tuple[Any, torch.Tensor, torch.Tensor | None]:
         """Runs a tower; gives its output and what the connector reads of it."""
         with_pooled = self.config.connector == "gac"
-        needed = pooled_layers(tower) if with_pooled else [layer for layer in layers if layer != -1]
-        if needed and kwargs.get("output_hidden_states") is not True:
-            kwargs["output_hidden_states"] = needed
+        if with_pooled or any(layer != -1 for layer in layers):
+            kwargs["output_hidden_states"] = True
         outputs = tower(pictures, **{**kwargs, "return_dict": True})
         size = (pictures.shape[-2], pictures.shape[-1])
         features = read_tower(outputs, self.config.vision_config, size, layers, with_pooled)
@@ -211,10 +208,16 @@ class FaceShieldModel(VisualTokenPlacement, FaceShieldPreTrainedModel):
 
         Returns:
             [`FaceShieldImageFeatures`]: Tokens of every image in `pooler_output`.
+
+        Raises:
+            ValueError: If `vision_pooled` is missing for `connector="gac"`.
         """
         if self.config.connector == "gac":
-            layers = vision_pooled.split([p.in_features for p in self.multi_modal_projector.global_projections], -1)  # type: ignore[union-attr]
-            connected = self.multi_modal_projector(vision_features, list(layers))
+            if vision_pooled is None:
+                raise ValueError('connector="gac" needs vision_pooled: give what get_image_features gave beside it.')
+            connector: Any = self.multi_modal_projector  # its own class, or PEFT's around it
+            layers = vision_pooled.split([p.in_features for p in connector.global_projections], -1)
+            connected = connector(vision_features, list(layers))
         else:
             connected = self.multi_modal_projector(vision_features)
         tower_tokens: Any = None
@@ -452,7 +455,7 @@ class FaceShieldForConditionalGeneration(FaceShieldPreTrainedModel, GenerationMi
             labels (`torch.LongTensor` of shape `(batch, sequence)`, *optional*):
                 Next-token targets, -100 where there is none.
             logits_to_keep (`int` or `torch.Tensor`, *optional*, defaults to 0):
-                Only these last positions get logits; 0 = all.
+                Only so many last positions get logits; 0 = all. A tensor names the positions.
             mm_encoder_outputs (`Mapping[str, FaceShieldImageFeatures]`, *optional*):
                 `{"image": features}` from an earlier `get_image_features`, instead of pictures.
             mm_token_type_ids (`torch.LongTensor` of shape `(batch, sequence)`, *optional*):
@@ -489,7 +492,7 @@ class FaceShieldForConditionalGeneration(FaceShieldPreTrainedModel, GenerationMi
             vision_pooled=vision_pooled,
             **kwargs,
         )
-        logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
+        logits = self.lm_head(_kept_positions(outputs.last_hidden_state, logits_to_keep))
         loss = None
         if labels is not None:
             vocab_size = self.config.text_config.get_text_config().vocab_size
@@ -577,6 +580,7 @@ class FaceShieldForConditionalGeneration(FaceShieldPreTrainedModel, GenerationMi
         """
         input_ids = kwargs.get("input_ids") if inputs is None else inputs
         kwargs.update(self._take_images(kwargs, input_ids, kwargs.get("inputs_embeds")))
+        # transformers types `self` there as a class of its own that exists for type checkers alone.
         return super().generate(inputs, generation_config, **kwargs)  # type: ignore[misc]
 
     @torch.no_grad()
@@ -659,6 +663,21 @@ class FaceShieldForConditionalGeneration(FaceShieldPreTrainedModel, GenerationMi
 def _join_views(states: torch.Tensor, num_views: int) -> torch.Tensor:
     """Moves the views from the batch axis to the tokens' axis (of a feature map: to its height)."""
     return torch.cat(states.chunk(num_views), dim=-2)
+
+
+def _kept_positions(states: torch.Tensor, logits_to_keep: int | torch.Tensor) -> torch.Tensor:
+    """The positions that get logits, in every form that transformers' models take.
+
+    A number keeps so many at the end (0: all); a tensor `(kept,)` these of every row, an integer one `(batch, kept)`
+    those of each row, and a boolean one `(batch, length)` all that are true, flattened.
+    """
+    if isinstance(logits_to_keep, int):
+        return states[:, -logits_to_keep:]
+    if logits_to_keep.dtype == torch.bool:
+        return states[logits_to_keep]
+    if logits_to_keep.ndim == 2:
+        return torch.take_along_dim(states, logits_to_keep[..., None], dim=1)
+    return states[:, logits_to_keep]
 
 
 FaceShieldModel.register_for_auto_class("AutoModel")

@@ -1,7 +1,7 @@
 """`pipeline("face-anti-spoofing")`: an image goes in, the verdict comes out as a dictionary, with transformers alone.
 
-A checkpoint on the Hub names this file in its config (`custom_pipelines`), so that its code, weights and decision rule
-load together. The results are those of the package's detector, except `quality`, which needs a face detector that
+A checkpoint names this file in its config (`CUSTOM_PIPELINES`), so that its code, weights and decision rule load
+together. The results are those of the package's detector, except `quality`, which needs a face detector that
 doesn't travel with a checkpoint: it is always empty here.
 
 Example:
@@ -21,6 +21,15 @@ from .decision_faceshield import TASKS, compose
 from .image_input_faceshield import to_rgb_image
 from .tasks_faceshield import QUESTIONS, Task
 
+
+# What `pipeline` reads from the configuration of a checkpoint, under `custom_pipelines`.
+CUSTOM_PIPELINES = {
+    "face-anti-spoofing": {
+        "impl": "pipeline_faceshield.FaceAntiSpoofingPipeline",
+        "pt": ["AutoModelForImageTextToText"],
+        "type": "image",
+    }
+}
 
 # Tokens that an answer may take; several times what the grammar needs, so that only a model that rambles is cut.
 MAX_NEW_TOKENS = {
@@ -48,11 +57,12 @@ class FaceAntiSpoofingPipeline(Pipeline):
     model: Any
     processor: Any
 
-    _load_processor = True  # type: ignore[assignment]
-    _load_image_processor = False  # type: ignore[assignment]
-    _load_video_processor = False  # type: ignore[assignment]
-    _load_feature_extractor = False  # type: ignore[assignment]
-    _load_tokenizer = False  # type: ignore[assignment]
+    # Annotated, since transformers' own class holds a bare `None` for what its subclasses decide.
+    _load_processor: Any = True
+    _load_image_processor: Any = False
+    _load_video_processor: Any = False
+    _load_feature_extractor: Any = False
+    _load_tokenizer: Any = False
     _pipeline_calls_generate = False
 
     def _sanitize_parameters(

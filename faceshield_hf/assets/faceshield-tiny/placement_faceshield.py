@@ -217,6 +217,11 @@ class VisualTokenPlacement:
                 'pvtm_prompt_source="text_tower" needs prompt_input_ids (batch, length): the question of each row of '
                 "input_ids, tokenized for the prompt tower."
             )
+        if features.tower_tokens is None:
+            raise ValueError(
+                "the image features lack tower_tokens, which a prompt tower is compared with: make them with this "
+                "model's get_image_features."
+            )
         with torch.no_grad():
             prompt = self.prompt_tower(prompt_input_ids, attention_mask=prompt_attention_mask).pooler_output
         return question_similarity(torch.stack(features.tower_tokens), prompt[rows])

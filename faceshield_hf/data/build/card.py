@@ -1,8 +1,9 @@
 """The dataset card of a build: what is in it, what was left out, where the faces come from.
 
 All numbers are counted by the build; what no count can tell (licence, consent, contact) comes from the configuration
-and is asked for in the card where it is missing. The card's header lets `datasets.load_dataset(folder)` find the
-splits, here and on the Hub.
+and is asked for in the card where it is missing. `datasets.load_dataset(folder)` finds the splits by the files' names.
+The header does not list them: `datasets` would then cache the rows under the folder's last name alone, and give one
+build's rows for another of that name. Pushing lists them; the Hub's revisions tell builds apart.
 
 Example:
     >>> from faceshield_hf.data.build.card import table
@@ -96,12 +97,6 @@ def write_card(folder: str | Path, counts: Mapping[str, Any], config: CardConfig
         size_categories=[next((name for most, name in _SIZES if counts["records"] < most), "1M<n<10M")],
         pretty_name=config.title,
         annotations_creators=["machine-generated", *(["expert-generated"] if _reviewed(counts) else [])],
-        configs=[
-            {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits],
-            }
-        ],
     )
     simulated = counts["source"].get("simulated", 0) / counts["records"]
     synthetic = f"{100 * simulated:.1f} % of the records, whose attacks were simulated"

@@ -10,20 +10,23 @@ Example:
     ('train', 'template')
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from faceshield_hf.data.instruct.assistants import AssistantConfig
 from faceshield_hf.data.schema import SPLITS
 from faceshield_hf.tasks_faceshield import QUESTIONS, Task
 
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance  # known to type checkers alone
+
 FORMAT = 1
 """Raised when the same settings would give other bytes: unfinished builds of before are then refused."""
 
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -259,7 +262,7 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def _part(kind: type[_T], values: Any, where: str) -> _T:
-    known: Sequence[str] = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    known = [f.name for f in fields(kind)]
     unknown = sorted(set(_mapping(values, where)) - set(known))
     if unknown:
         raise ValueError(f"{where} has the unknown keys {unknown}; known are {', '.join(known)}")

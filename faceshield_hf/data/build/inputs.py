@@ -186,7 +186,9 @@ def _keys(line: bytes) -> tuple[str, str, str]:
     except ValueError:
         row = None
     row = row if isinstance(row, dict) else {}
-    return tuple(row[key] if isinstance(row.get(key), str) else "" for key in ("file_name", "subject_id", "split"))  # type: ignore[return-value]
+    keys = ("file_name", "subject_id", "split")
+    file_name, subject_id, split = (row[key] if isinstance(row.get(key), str) else "" for key in keys)
+    return file_name, subject_id, split
 
 
 def _hash(text: str) -> int:

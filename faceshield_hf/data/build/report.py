@@ -123,12 +123,12 @@ def _look(folder: Path) -> tuple[Image.Image, list[str]]:
             boxes = [Box(b["x1"], b["y1"], b["x2"], b["y2"]) for b in plain[i]["boxes"]]
             found[plain[i]["attack_type"]].append((image, boxes))
     cells = [(image, kind, boxes) for kind, images in found.items() for image, boxes in images]
-    images, labels, boxes = zip(*cells, strict=True)  # type: ignore[assignment]
     told = [
         f"<details><summary>{html.escape(task)}, {html.escape(kind)}</summary><p>{html.escape(answer)}</p></details>"
         for (task, kind), answer in sorted(answers.items())
     ]
-    return contact_sheet(images, labels, boxes, columns=_PER_TYPE * 2, cell=_CELL), told  # type: ignore[arg-type]
+    shown, labels, marked = [c[0] for c in cells], [c[1] for c in cells], [c[2] for c in cells]
+    return contact_sheet(shown, labels, marked, columns=_PER_TYPE * 2, cell=_CELL), told
 
 
 def _planned(wanted: list[int], rows: list[dict[str, Any]], row: dict[str, Any]) -> int:

@@ -52,7 +52,7 @@ class Processes:
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
             return cls(0, 1, lambda: None)
         import torch
-        from accelerate import PartialState  # type: ignore[attr-defined]
+        from accelerate.state import PartialState
 
         # Without an accelerator it would otherwise take itself for the only process. Processes finish hours apart
         # where one has slower answers than another.
@@ -153,7 +153,8 @@ def _locked(out: Path, work: Path, processes: Processes) -> Iterator[None]:
 def _claim(out: Path, work: Path, config: Config, inputs: Inputs, processes: Processes) -> None:
     """Refuse a folder that holds anything but this build."""
     if processes.index == 0:
-        settings = {"digest": inputs.digest, "settings": config.deciding()}
+        deciding = config.deciding()
+        settings = {"digest": inputs.digest, "settings": deciding}
         claimed = work / "build.json"
         finished = out / "build.json"
         if not claimed.is_file() and not finished.is_file() and out.is_dir() and any(out.iterdir()):
@@ -163,7 +164,7 @@ def _claim(out: Path, work: Path, config: Config, inputs: Inputs, processes: Pro
                 continue
             told = json.loads(path.read_text(encoding="utf-8"))
             if told["digest"] != inputs.digest:
-                differing = [k for k, v in settings["settings"].items() if told["settings"].get(k) != v]  # type: ignore[attr-defined]
+                differing = [k for k, v in deciding.items() if told["settings"].get(k) != v]
                 raise ValueError(
                     f"{out} holds a build with other {', '.join(differing) or 'images or reviews'}: choose another "
                     f"out, or delete {out} and {work}"

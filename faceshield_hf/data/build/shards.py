@@ -76,7 +76,10 @@ class ShardBuilder:
         pictures: list[Picture] = []
         skips: list[Skip] = []
         for item in self.inputs.read(start, stop):
-            (pictures if isinstance(item, Picture) else skips).append(item)  # type: ignore[arg-type]
+            if isinstance(item, Picture):
+                pictures.append(item)
+            else:
+                skips.append(item)
         drafts = [d for picture in pictures for d in plan_questions(picture, self.config.tasks, self.config.seed)]
         stats: dict[str, Any] = {"filters": {}}
         passes = write_answers(drafts, self._writer, self.config.seed, self.config.assistant.few_shot)

@@ -32,7 +32,7 @@ class ClipScorer:
     """
 
     def __init__(self, model: str, revision: str | None = None, batch_size: int = 16, device: str | None = None):
-        from accelerate import PartialState  # type: ignore[attr-defined]
+        from accelerate.state import PartialState
         from transformers import AutoModelForZeroShotImageClassification, AutoProcessor
 
         self.name, self.batch_size = model, batch_size

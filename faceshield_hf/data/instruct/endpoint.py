@@ -60,10 +60,11 @@ class EndpointAssistant:
         self.name = config.model or str(config.base_url)
         self.cache = AnswerCache(cache)
         self.requests_sent = 0
+        provider: Any = config.provider  # the client knows the names, and refuses others
         self._client = InferenceClient(
             model=None if config.base_url else config.model,
             base_url=config.base_url,
-            provider=config.provider,  # type: ignore[arg-type]
+            provider=provider,
             api_key=os.environ.get(config.key_name) or ("none" if config.base_url else None),
             timeout=config.timeout,
         )
@@ -248,10 +249,10 @@ def _shrunk(request: Request, max_side: int) -> Request:
     image = Image.open(io.BytesIO(request.image))
     if max(image.size) <= max_side and image.format in ("JPEG", "PNG", "WEBP"):
         return request
-    image = image.convert("RGB")  # type: ignore[assignment]
-    image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    small = image.convert("RGB")
+    small.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=92)
+    small.save(out, "JPEG", quality=92)
     return Request(request.system, request.question, out.getvalue(), request.examples, request.max_tokens)
 
 

@@ -35,7 +35,7 @@ class LocalAssistant:
     """
 
     def __init__(self, config: AssistantConfig, cache: str, device: str | None = None):
-        from accelerate import PartialState  # type: ignore[attr-defined]
+        from accelerate.state import PartialState
 
         self.config = config
         self.name = str(config.model)
@@ -43,8 +43,8 @@ class LocalAssistant:
         self.device = torch.device(device or PartialState().device)
         where: dict[str, Any] = {"revision": config.revision, "trust_remote_code": config.trust_remote_code}
         try:
-            self.processor: Any = AutoProcessor.from_pretrained(config.model, **where)
-            model: Any = AutoModelForImageTextToText.from_pretrained(config.model, dtype="auto", **where)  # type: ignore[arg-type]
+            self.processor: Any = AutoProcessor.from_pretrained(self.name, **where)
+            model: Any = AutoModelForImageTextToText.from_pretrained(self.name, dtype="auto", **where)
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"assistant.model {config.model!r} can't be loaded as an image-text-to-text model: {error}"

@@ -74,11 +74,9 @@ def spoof_caption_turns(captions: str | Path, split: str = "train") -> Any:
     Raises:
         ValueError: when not one caption of an attack was kept.
     """
-    from datasets import load_dataset
+    from faceshield_hf.data.sft import as_turns, load_records
 
-    from faceshield_hf.data.sft import as_turns
-
-    rows = load_dataset(str(captions), split=split)
+    rows = load_records(str(captions), split)
     spoof = [i for i, label in enumerate(rows["label"]) if label == "spoof"]
     if not spoof:
         raise ValueError(

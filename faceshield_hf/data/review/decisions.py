@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from faceshield_hf.data.instruct.drafts import Draft
 from faceshield_hf.tasks_faceshield import Task, parse_answer
@@ -133,7 +134,7 @@ class Verdicts:
             return Decision(record, "reject", given[0].reviewer, note="the reviewers' fixes differ")
         return chosen[0]
 
-    def agreement(self) -> list[dict[str, object]]:
+    def agreement(self) -> list[dict[str, Any]]:
         """How far each pair of reviewers agrees.
 
         Returns:
@@ -142,7 +143,7 @@ class Verdicts:
         """
         from sklearn.metrics import cohen_kappa_score
 
-        rows: list[dict[str, object]] = []
+        rows: list[dict[str, Any]] = []
         for one, other in combinations(sorted(self.decisions), 2):
             common = sorted(set(self.decisions[one]) & set(self.decisions[other]))
             first = [self.decisions[one][record].action for record in common]

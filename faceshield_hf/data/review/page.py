@@ -2,7 +2,7 @@
 
 A Gradio page on this machine only. Every decision is on disk before the next record is shown; closing the page loses
 nothing, and a reviewer goes on where they stopped. Each reviewer sees all records, in an order of their own, so that
-pairs of them overlap early and their agreement can be told. Needs the extra `faceshield-hf[space]`.
+pairs of them overlap early and their agreement can be told. Needs the extras `faceshield-hf[train,space]`.
 
 Example:
     >>> from faceshield_hf.data.review.page import KEYS
@@ -131,7 +131,7 @@ class Review:
         """How far this reviewer is, and how far reviewers agree."""
         told = f"{len(self.decided):,} of {len(self.items):,} decided by {self.reviewer}"
         for row in Verdicts.read(self.folder).agreement() if self.folder.is_dir() else []:
-            pair = " and ".join(str(name) for name in row["reviewers"])  # type: ignore[attr-defined]
+            pair = " and ".join(str(name) for name in row["reviewers"])
             kappa = "undefined" if row["kappa"] is None else f"{row['kappa']:.2f}"
             told += f"; {pair}: kappa {kappa} on {row['records']} records"
         return told
@@ -166,7 +166,7 @@ def make_page(review: Review) -> Any:
     try:
         import gradio as gr
     except ImportError as error:
-        raise ValueError("the review page needs gradio: pip install 'faceshield-hf[space]'") from error
+        raise ValueError("the review page needs gradio: pip install 'faceshield-hf[train,space]'") from error
 
     def show(message: str = "") -> list[Any]:
         """The current record for the page's parts, in the order of `shown`."""
