@@ -41,8 +41,8 @@ def load_vision_tower(name: str, dtype: torch.dtype) -> PreTrainedModel:
     """
     config = AutoConfig.from_pretrained(name)
     config = config.vision_config if "vision_config" in config.sub_configs else config
-    if "vision_use_head" in config.to_dict():
-        config.vision_use_head = False  # SigLIP's pooling head: only patch tokens are read
+    if config.model_type in ("siglip_vision_model", "siglip2_vision_model"):
+        config.vision_use_head = False  # the pooling head: only patch tokens are read
     with torch.device("meta"):
         half = type(AutoModel.from_config(copy.deepcopy(config)))
     tower = _load(half, name, config=config, dtype=dtype)

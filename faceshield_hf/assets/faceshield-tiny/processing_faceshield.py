@@ -267,7 +267,12 @@ class FaceShieldProcessor(ProcessorMixin):
     @property
     def answer_ids(self) -> dict[str, list[int]]:
         """Token ids of the coarse answers "real" and "spoof" as they follow the generation prompt."""
-        return coarse_answer_ids(self.tokenizer, self._resolve_chat_template(None))
+        template = self.chat_template
+        if isinstance(template, dict):
+            template = template.get("default")
+        if template is None:
+            raise ValueError("the processor has no default chat template, which the coarse answers follow: set one")
+        return coarse_answer_ids(self.tokenizer, template)
 
     def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **kwargs: Any) -> Any:
         """Render one conversation or a batch of them, and tokenise it if asked to.
