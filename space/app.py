@@ -146,10 +146,16 @@ def _theme() -> gr.themes.Base:
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
         color_accent="*primary_600",
+        link_text_color_visited="*secondary_600",
+        link_text_color_dark="*secondary_300",
+        link_text_color_active_dark="*secondary_300",
+        link_text_color_hover_dark="*secondary_200",
+        link_text_color_visited_dark="*secondary_300",
         block_label_text_color="*primary_700",
         block_title_text_color="*primary_700",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_700",
         checkbox_label_background_fill_selected="*primary_600",
     )
 

@@ -45,8 +45,8 @@ class Api:
             threshold: p(spoof), 0 to 1, from which on a face is called a spoof; the checkpoint's own by default.
 
         Returns:
-            The verdict: label, score, threshold, attack_type, boxes (fractions of the image), explanation, answers,
-            quality and model.
+            The verdict: label, score, threshold, attack_type, boxes (fractions of the image), explanation, answers
+            and quality, and the model's name.
         """
         with shown_errors():
             picture = read_photo(image, self.words)

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 from ui_html import data_uri, file_uri, safe
 from ui_parts import (
+    chat_answer,
     chat_text,
     explanation_html,
     judging_band,
@@ -148,7 +149,7 @@ class Handlers:
             yield "", asked
             answer, parts = "", list[Any]()
             for answer, cut in self.runs.answer(model, image, read_history(asked)):
-                parts = [chat_text(answer)]
+                parts = [chat_answer(answer, self.words)]
                 if cut:  # a remark of the page's, no words of the model's
                     parts.append(gr.HTML(self._cut_note(), container=False))
                 yield "", [*asked, {"role": "assistant", "content": parts}]
@@ -163,7 +164,7 @@ class Handlers:
             shield = self.models.get(model)
             config = shield.model.config
             name = f"{shield.name or model or self.models.default}"
-            return round(config.score_threshold, 3), config.score_margin, model_line(name, self.words)
+            return round(config.score_threshold, 3), round(config.score_margin, 3), model_line(name, self.words)
 
     # ---- many photos ----
 
@@ -276,7 +277,7 @@ class Handlers:
             f'<p class="fs-summary">{safe(change)}</p><div class="fs-duo">'
             f"<section><h3>{safe(words.simulate_before)}</h3>{verdict_band(before, words, margin)}"
             f"{boxes_figure(image, (), words, words.photo_alt)}</section>"
-            f"<section><h3>{safe(words.simulate_after)}: {safe(kind)}</h3>{verdict_band(after, words, margin)}"
+            f"<section><h3>{safe(words.simulate_after.format(kind=kind))}</h3>{verdict_band(after, words, margin)}"
             f"{boxes_figure(made.image, truth, words, alt, dashed=after.boxes)}</section></div>"
             f'<p class="fs-note">{safe(words.simulate_seen_from)}</p>{told}'
         )

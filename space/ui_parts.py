@@ -20,6 +20,8 @@ from faceshield_hf.tasks_faceshield import Verdict
 
 
 _CHAIN_TAG = re.compile(r"</?([a-z_]+)>")
+_ESCAPED_CHAIN_TAG = re.compile(r"&lt;(/?)([a-z_]+)&gt;")
+_TAG = re.compile(r"<[^>]*>")
 
 
 def verdict_band(verdict: Verdict | None, words: Words, margin: float = 0.0) -> str:
@@ -121,8 +123,23 @@ def chat_text(text: str) -> dict[str, str]:
     return {"type": "text", "text": escape(text, quote=False)}
 
 
+def chat_answer(text: str, words: Words) -> dict[str, str]:
+    """Write an answer of the model's as `chat_text` does; of a chain of thought the tags are shown as headings."""
+
+    def heading(tag: re.Match[str]) -> str:
+        if tag[2] not in words.chain:
+            return tag[0]
+        title = "" if tag[1] else f' class="fs-chain" title="{safe(words.chain[tag[2]])}"'
+        return f"<span{title}><span hidden>{tag[0]}</span></span>"
+
+    shown = _ESCAPED_CHAIN_TAG.sub(heading, escape(text, quote=False))
+    return {"type": "text", "text": shown}
+
+
 def read_history(history: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
-    """Read a chat's messages as the page sends them back, as role and plain text: what `chat_text` wrote, unescaped.
+    """Read a chat's messages as the page sends them back, as role and plain text.
+
+    What `chat_text` and `chat_answer` wrote comes out as it went in: every tag in it is theirs, none the text's.
 
     A message's content is a list of blocks `{"type": "text", "text": ...}` or a string. Files, figures and empty
     messages are left out.
@@ -137,7 +154,7 @@ def read_history(history: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
         texts = [block if isinstance(block, str) else block.get("text", "") for block in blocks]
         text = "\n".join(text for text in texts if text)
         if text and message["role"] in ("user", "assistant"):
-            messages.append({"role": message["role"], "content": unescape(text)})
+            messages.append({"role": message["role"], "content": unescape(_TAG.sub("", text))})
     return messages
 
 

@@ -107,9 +107,9 @@ class PhotoTab:
             )
             self.margin = gr.Slider(
                 0,
-                0.3,
-                value=config.score_margin,
-                step=0.01,
+                0.5,
+                value=round(config.score_margin, 3),
+                step=0.001,
                 label=words.margin,
                 info=words.margin_help,
                 elem_id="fs-margin",

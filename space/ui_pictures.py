@@ -52,13 +52,14 @@ def boxes_figure(
     for (x1, y1, x2, y2), label, style in shown + others:
         left, top, right, bottom = x1 / image.width, y1 / image.height, x2 / image.width, y2 / image.height
         kind = label if label in words.types else ""
+        style += " fs-end" if left + right > 1 else ""
         name = safe(words.types.get(label or "", label or words.unnamed_area))
         place = f"left:{left:.2%};top:{top:.2%};width:{right - left:.2%};height:{bottom - top:.2%}"
         drawn.append(
             f'<div class="fs-box{style}" data-kind="{kind}" style="{place};--fs-box:{attack_color(label)}" '
             f'aria-hidden="true"><span class="fs-tag">{name}</span></div>'
         )
-        origin = (words.simulate_said if style else words.simulate_truth) if dashed else ""
+        origin = (words.simulate_said if "fs-dashed" in style else words.simulate_truth) if dashed else ""
         shares = {key: words.percent(value) for key, value in zip(("x1", "x2"), (left, right), strict=True)}
         shares |= {key: words.percent(value) for key, value in zip(("y1", "y2"), (top, bottom), strict=True)}
         named = f"{safe(origin)} ({name})" if origin else name

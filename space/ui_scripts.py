@@ -34,9 +34,10 @@ HEAD = """<script>
     if (!event.target.matches('.fs-cut')) return;
     event.target.closest('.fs-figure').style.setProperty('--fs-cut', event.target.value + '%');
   });
-  // Gradio takes a chat's texts for HTML, so they come escaped; copied and read out they are as they were written.
+  // Gradio takes a chat's texts for HTML, so they come escaped (`chat_text`, `chat_answer`); copied and read out they
+  // are as they were written.
   const signs = {'&lt;': '<', '&gt;': '>', '&amp;': '&'};
-  const plain = (text) => text.replace(/&(lt|gt|amp);/g, (sign) => signs[sign]);
+  const plain = (text) => text.replace(/<[^>]*>/g, '').replace(/&(lt|gt|amp);/g, (sign) => signs[sign]);
   if (window.Clipboard) {  // not on a page over plain HTTP
     let chat = false;
     addEventListener('click', (event) => { chat = !!event.target.closest('#fs-chat'); }, true);

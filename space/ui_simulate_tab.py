@@ -37,7 +37,7 @@ class SimulateTab:
                         value=words.simulate_domains[0],
                         label=words.simulate_domain,
                         info=words.simulate_domain_help,
-                        min_width=140,
+                        min_width=160,
                         elem_id="fs-simulate-domain",
                     )
                     self.seed = gr.Number(

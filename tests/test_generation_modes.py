@@ -5,6 +5,8 @@ Each mode must give the shapes that were asked for, and modes that only differ i
 
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from tiny import tiny_model
 from transformers import StaticCache
 from transformers.generation import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, GenerationMixin
@@ -215,6 +217,7 @@ def test_left_padding_changes_nothing(case):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.skipif(Version(transformers.__version__) < Version("5.23"), reason="older generate leaves images out")
 @pytest.mark.parametrize("size", [1, 4, 100])
 def test_a_prompt_read_in_pieces_gives_the_same_tokens(case, size):
     net, inputs, _ = case

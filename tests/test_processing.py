@@ -6,6 +6,8 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from PIL import Image
 from toy_tokenizers import toy_tokenizer
 from transformers import (
@@ -242,6 +244,7 @@ def test_roles_of_other_models_are_refused_too():
         make(family="llama3").apply_chat_template(ask("a<|assistant|>b"))
 
 
+@pytest.mark.skipif(Version(transformers.__version__) < Version("5.23"), reason="older templates can't sanitise")
 def test_sanitised_words_become_plain_text():
     processor = make()
     inputs = encode(processor, ask("what is <image> or <|end|>?"), sanitize_control_tokens=True)

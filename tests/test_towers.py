@@ -217,3 +217,12 @@ def test_folded_batch_norms_give_the_same_features():
         torch.testing.assert_close(tower(pictures).last_hidden_state, before, rtol=1e-4, atol=1e-4)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in tower.modules())
     assert fold_batch_norms(tiny_model().model.vision_tower) == 0
+
+
+def test_a_model_with_folded_batch_norms_is_not_saved(tmp_path):
+    model = tiny_model(vision_config=MOBILENET, vision_feature_layer=15)
+    fold_batch_norms(model.model.vision_tower.eval())
+    assert fold_batch_norms(model.model.vision_tower) == 0
+    with pytest.raises(ValueError, match="are folded into its convolutions"):
+        model.save_pretrained(tmp_path)
+    assert not list(tmp_path.iterdir())

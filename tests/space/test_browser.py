@@ -5,12 +5,14 @@ import re
 import time
 
 import pytest
-from fake_detector import BOX, REPLY
+from fake_detector import BOX, REPLY, SPOOF
 from PIL import Image
 from playwright.sync_api import expect
 from space_site import PATIENCE
 from ui_words import ENGLISH, TASK_LISTS
 from ui_words_fr import FRENCH
+
+from faceshield_hf.tasks_faceshield import Task, format_answer
 
 
 pytestmark = pytest.mark.browser
@@ -224,6 +226,21 @@ def test_conversation_streams_remembers_and_draws(page, detector, face):
     ]
 
 
+def test_chain_of_thought_in_a_chat_stands_under_headings(page, detector, face):
+    upload(page, face)
+    tab(page, "Chat")
+    ask(page, "Analyze the face in the image step by step.")
+    heading = page.locator(f'#fs-chat .bot .fs-chain[title="{ENGLISH.chain["conclusion"]}"]')
+    title = "element => getComputedStyle(element, '::before').content"
+    expect(heading).to_be_visible()
+    assert heading.evaluate(title) == f'"{ENGLISH.chain["conclusion"]}"'
+    assert "<" not in page.locator("#fs-chat .bot").first.inner_text().replace("<img src=x onerror=alert(1)>", "")
+    ask(page, "Why?")
+    expect(page.locator("#fs-chat .user")).to_have_count(2)
+    expect(page.locator("#fs-chat .fs-box")).not_to_have_count(0)
+    assert detector.messages[1]["content"].strip() == format_answer(SPOOF, Task.COT)
+
+
 def test_message_is_copied_as_it_was_written(page, face):
     page.context.grant_permissions(["camera", "clipboard-read", "clipboard-write"])
     upload(page, face)
@@ -393,6 +410,26 @@ CONTRASTS = """() => {
 }"""
 
 
+def fill(page, face):
+    """Have something said on every tab: a verdict, an answer, a table, a simulation."""
+    upload(page, face)
+    analyze(page)
+    expect(page.locator("#fs-verdict .fs-label")).to_be_visible()
+    tab(page, ENGLISH.chat)
+    ask(page, "Where is it?")
+    expect(page.locator("#fs-chat .fs-box")).to_be_visible()
+    part(page, ENGLISH.tab_batch)
+    page.locator("#fs-files input[type=file]").set_input_files(face)
+    expect(page.locator("#fs-files")).to_contain_text("face")
+    page.locator("#fs-batch-run").click()
+    expect(page.locator("#fs-batch tbody tr")).to_have_count(1)
+    part(page, ENGLISH.tab_simulate)
+    page.locator("#fs-simulate-photo img").first.wait_for()
+    page.locator("#fs-simulate-run").click()
+    expect(page.locator("#fs-simulation .fs-box")).not_to_have_count(0)
+    part(page, ENGLISH.tab_photo)
+
+
 def every_tab(page):
     """Goes through all tabs, the photo judged; yields at each."""
     for name in (ENGLISH.where, ENGLISH.why, ENGLISH.views_tab, ENGLISH.chat, ENGLISH.json):
@@ -407,22 +444,17 @@ def every_tab(page):
 def test_every_text_stands_out_from_its_background(page, site, face, theme):
     """WCAG 2.2 AA: a contrast of 4.5, of 3 for large letters."""
     page.goto(f"{site.url}?__theme={theme}")
-    upload(page, face)
-    analyze(page)
-    expect(page.locator("#fs-verdict .fs-label")).to_be_visible()
+    fill(page, face)
     assert {name: bad for name in every_tab(page) if (bad := page.evaluate(CONTRASTS))} == {}
 
 
 def test_every_control_has_a_name_for_screen_readers(page, face):
-    upload(page, face)
-    analyze(page)
-    expect(page.locator("#fs-verdict .fs-label")).to_be_visible()
+    fill(page, face)
     assert page.evaluate("document.documentElement.lang") == "en"
     expect(page.locator("#fs-verdict")).to_have_attribute("aria-live", "polite")
     reader = page.context.new_cdp_session(page)
     controls = {"button", "textbox", "slider", "radio", "checkbox", "link", "image", "tab", "combobox", "spinbutton"}
     for name in every_tab(page):
-        page.wait_for_timeout(400)  # names are given right after something new is drawn
         nodes = reader.send("Accessibility.getFullAXTree")["nodes"]
         found = [node for node in nodes if not node["ignored"] and node["role"]["value"] in controls]
         nameless = [node["role"] for node in found if not node.get("name", {}).get("value", "").strip()]
@@ -431,9 +463,7 @@ def test_every_control_has_a_name_for_screen_readers(page, face):
 
 def test_page_fits_a_phone(page, face):
     page.set_viewport_size({"width": 360, "height": 740})
-    upload(page, face)
-    analyze(page)
-    expect(page.locator("#fs-verdict .fs-label")).to_be_visible()
+    fill(page, face)
     for name in every_tab(page):
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
@@ -464,6 +494,7 @@ def test_page_speaks_french_too(page, site, face):
     page.get_by_role("link", name="Français").click()
     page.get_by_role("button", name="Analyser", exact=True).wait_for()
     assert page.evaluate("document.documentElement.lang") == "fr"
+    expect(page.locator("footer")).to_contain_text("Utiliser via API")  # Gradio's own words too
     analyser = page.locator("#fs-run")
     analyser.click()
     expect(page.locator(".toast-body").last).to_contain_text(FRENCH.no_image)
@@ -481,4 +512,7 @@ def test_french_visitor_lands_on_the_french_page(chromium, site):
     visitor = context.new_page()
     visitor.goto(site.url)
     expect(visitor.get_by_role("button", name="Analyser", exact=True)).to_be_visible()
+    visitor.get_by_role("link", name="English").click()
+    expect(visitor.get_by_role("button", name="Analyze", exact=True)).to_be_visible()
+    expect(visitor.locator("footer")).to_contain_text("Use via API")
     context.close()

@@ -339,20 +339,46 @@ def test_caller_who_hangs_up_leaves_the_queue_going(site, detector, face):
 # ---- MCP ----
 
 
-def test_tools_for_assistants(site, face):
-    """Where the extra `mcp` is installed the endpoints are tools with typed arguments."""
+@pytest.fixture
+def assistant(site):
+    """Calls the MCP server; where the extra `mcp` is not installed the endpoints are there for HTTP only."""
     pytest.importorskip("mcp", reason="the extra faceshield-hf[mcp] is not installed")
-    headers = {"Accept": "application/json, text/event-stream"}
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
-    answer = httpx.post(
-        f"{site.url}gradio_api/mcp/", json=call, headers=headers, timeout=PATIENCE, follow_redirects=True
-    )
-    text = answer.text.partition("data: ")[2] or answer.text
-    tools = {tool["name"]: tool for tool in json.loads(text)["result"]["tools"]}
+
+    def call(method, **parameters):
+        answer = httpx.post(
+            f"{site.url}gradio_api/mcp/",
+            json={"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters},
+            headers={"Accept": "application/json, text/event-stream"},
+            timeout=PATIENCE,
+            follow_redirects=True,
+        )
+        return json.loads(answer.text.partition("data: ")[2] or answer.text)["result"]
+
+    return call
+
+
+def test_tools_for_assistants(assistant):
+    tools = {tool["name"]: tool for tool in assistant("tools/list")["tools"]}
     assert {name.rpartition("_")[2] for name in tools} >= {"analyze", "batch", "simulate"}
     analyze = next(tool for name, tool in tools.items() if name.endswith("analyze"))
     assert set(analyze["inputSchema"]["properties"]) == {"image", "task", "threshold"}
     assert "presentation attack" in analyze["description"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "'label': 'spoof'"),
+        ({"threshold": 1.5}, "expected a number from 0 to 1"),
+        ({"task": "colour"}, "'colour' is not one of"),
+        ({"image": "/etc/hostname"}, "/etc/hostname"),
+    ],
+)
+def test_tool_judges_a_photo_and_refuses_what_is_wrong(assistant, detector, face, given, said):
+    photo = "data:image/jpeg;base64," + base64.b64encode(face.read_bytes()).decode()
+    answer = assistant("tools/call", name="analyze", arguments={"image": photo, "task": "coarse"} | given)
+    assert answer["isError"] == bool(given) and said in answer["content"][0]["text"]
+    assert bool(detector.asked) == (not given)
 
 
 def test_client_of_gradio_tells_what_is_wrong(client, tmp_path):

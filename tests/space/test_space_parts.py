@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from ui_html import data_uri, safe
 from ui_parts import (
+    chat_answer,
     chat_text,
     explanation_html,
     judging_band,
@@ -169,6 +170,20 @@ def test_text_of_a_chat_is_no_html_and_comes_back_as_it_was(text):
     shown = chat_text(text)
     assert not set("<>") & set(shown["text"])
     assert read_history([{"role": "user", "content": [shown]}]) == [{"role": "user", "content": text}]
+
+
+@given(pieces=st.lists(st.sampled_from(["<caption>", "</caption>", "<reasoning>", "<b>", "&lt;", "<", ">", "a b\n"])))
+def test_chain_of_thought_in_a_chat_has_headings_and_comes_back_as_it_was(pieces):
+    text = "".join(["<conclusion>", *pieces])
+    shown = chat_answer(text, ENGLISH)
+    assert '<span class="fs-chain" title="Conclusion"><span hidden>&lt;conclusion&gt;' in shown["text"]
+    assert set(re.findall("<[^>]*>", shown["text"])) <= {
+        *(f'<span class="fs-chain" title="{title}">' for title in ENGLISH.chain.values()),
+        "<span hidden>",
+        "<span>",
+        "</span>",
+    }
+    assert read_history([{"role": "assistant", "content": [shown]}]) == [{"role": "assistant", "content": text}]
 
 
 # ---- the figures ----

@@ -114,7 +114,15 @@ class FaceShieldPreTrainedModel(PreTrainedModel):
                 The folder.
             kwargs:
                 As [`PreTrainedModel.save_pretrained`] takes them.
+
+        Raises:
+            ValueError: If batch normalisations were folded away, as in a detector's model: they would be missing.
         """
+        if any(vars(module).get("is_folded") for module in self.modules()):
+            raise ValueError(
+                "this model's batch normalisations are folded into its convolutions for speed, so that it can't be "
+                "loaded again: save what FaceShieldForConditionalGeneration.from_pretrained gives."
+            )
         # Here, since only saving needs it: transformers' pipelines take long to load. What is imported is copied too.
         from .pipeline_faceshield import CUSTOM_PIPELINES
 

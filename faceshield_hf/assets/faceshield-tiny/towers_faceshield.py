@@ -237,6 +237,8 @@ def fold_batch_norms(tower: nn.Module) -> int:
                 setattr(module, name, fuse_conv_bn_eval(part, norm))
                 setattr(module, after, nn.Identity())
                 folded += 1
+    if folded:
+        vars(tower)["is_folded"] = True
     return folded
 
 
