@@ -159,7 +159,7 @@ class PhotoTab:
             examples=[{"text": question} for question in words.chat_examples],
             elem_id="fs-chat",
         )
-        with gr.Row(equal_height=True):
+        with gr.Row(equal_height=True, elem_id="fs-ask"):
             self.question = gr.Textbox(
                 placeholder=words.chat_placeholder,
                 label=words.question,
