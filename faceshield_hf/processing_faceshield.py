@@ -126,7 +126,7 @@ class FaceShieldProcessor(ProcessorMixin):
         if self.prompt_length is None or "pixel_values" not in inputs or "input_ids" not in inputs:
             return inputs
         prompts: dict[str, Any] = dict(self.prompt_inputs(inputs["input_ids"]))
-        as_tensors = self._merge_kwargs(self.valid_processor_kwargs, **kwargs)["text_kwargs"].get("return_tensors")
+        as_tensors = self._settings(kwargs)["text_kwargs"].get("return_tensors")
         if not as_tensors:
             prompts = {name: ids.tolist() for name, ids in prompts.items()}
         return BatchFeature({**inputs, **prompts}, tensor_type=as_tensors)
@@ -274,6 +274,11 @@ class FaceShieldProcessor(ProcessorMixin):
             raise ValueError("this processor does not have a chat template, which the coarse answers follow: set one")
         return coarse_answer_ids(self.tokenizer, template)
 
+    def _settings(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """All settings of a call by what they are for."""
+        declared: Any = self.valid_processor_kwargs  # transformers means its type, and asks for an instance
+        return self._merge_kwargs(declared, **kwargs)
+
     def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **kwargs: Any) -> Any:
         """Render one conversation or a batch of them, and tokenise it if asked to.
 
@@ -373,7 +378,7 @@ class FaceShieldProcessor(ProcessorMixin):
         """Number of placeholders for images of given heights and widths, which are all brought to one size."""
         if image_sizes is None:
             return MultiModalData()
-        settings = self._merge_kwargs(self.valid_processor_kwargs, **kwargs)["images_kwargs"]
+        settings = self._settings(kwargs)["images_kwargs"]
         has_sav = settings.get("do_sav", self.image_processor.do_sav)
         count = self._count_tokens(*_picture_size(self.image_processor, settings), has_sav=has_sav)
         return MultiModalData(num_image_tokens=[count] * len(image_sizes), num_image_patches=[1] * len(image_sizes))
