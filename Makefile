@@ -52,7 +52,7 @@ style: $(VENV)/.dev ## mend style and format where ruff can
 bench: $(VENV)/.dev ## measure the table of docs/benchmarks.md; BENCH="--out docs/benchmarks.md" writes it there
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/run.py $(BENCH)
 
-screenshot: $(VENV)/.dev ## photograph the Space into docs/images/space.png (needs a Chromium)
+screenshot: $(VENV)/.dev ## photograph the Space into docs/images/space*.png (needs a Chromium)
 	$(BIN)/python scripts/screenshot_space.py
 
 checkpoint-code: ## copy the Hub set's code into the embedded checkpoint again
