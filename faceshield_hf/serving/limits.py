@@ -152,5 +152,5 @@ async def _read(receive: Callable[[], Awaitable[Message]], limit: int) -> bytes 
 
 async def _refuse(error: RefusedError, scope: Message, receive: Any, send: Any) -> None:
     response = error.response()
-    response.headers["Connection"] = "close"  # what is still on its way is not read
+    response.headers["Connection"] = "close"  # what is still on its way beyond that is not read
     await response(scope, receive, send)

@@ -31,6 +31,7 @@ from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.detector import FaceShield
 from faceshield_hf.evaluation.evaluate import collect, summarize
 from faceshield_hf.evaluation.metrics import eer_threshold
+from faceshield_hf.evaluation.results import write_text
 from faceshield_hf.evaluation.scorers import FaceShieldScorer
 from faceshield_hf.training.ablation_tables import markdown, metrics_of, table_rows
 
@@ -148,9 +149,7 @@ def run_one(arguments: AblationArguments, variant: str, seed: int, recipes: Path
         if not (folder / stage / "run.json").is_file():
             launch(folder, stage, settings[stage], arguments.processes, recipes)
     result = {"settings": settings, "report": judge_run(arguments, folder)}
-    temporary = folder / "result.part"
-    temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / "result.json")
+    write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
     if not arguments.keep_weights:
         for stage in STAGES:
             shutil.rmtree(folder / stage)
@@ -297,7 +296,7 @@ def write_tables(arguments: AblationArguments, titles: Sequence[str]) -> Path:
     tables = {title: table_rows(read_values(arguments, arguments.tables[title])) for title in titles}
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "ablations.json").write_text(json.dumps(tables, indent=2) + "\n", encoding="utf-8")
+    write_text(out / "ablations.json", json.dumps(tables, indent=2) + "\n")
     text = [
         "# Ablations\n",
         f"Mean over the seeds {', '.join(map(str, arguments.seeds))} and its 95 % interval (Student's t over seeds; "

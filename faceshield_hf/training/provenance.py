@@ -10,7 +10,6 @@ Example:
 
 import hashlib
 import json
-import os
 import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +20,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from transformers import TrainerCallback
 
+from faceshield_hf.evaluation.results import write_text
 from faceshield_hf.version import __version__
 
 
@@ -139,9 +139,7 @@ class ProvenanceCallback(TrainerCallback):
 
 
 def _write_json(path: Path, content: Any) -> None:
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def _hub_commit(data: str, revision: str | None) -> str | None:
