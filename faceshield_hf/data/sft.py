@@ -56,7 +56,7 @@ def load_sft(data: str, split: str = "train", revision: str | None = None) -> An
     Raises:
         ValueError: when the folder has no such split, or the data lacks a column.
     """
-    from datasets import Image
+    from datasets import Image, concatenate_datasets
 
     folder = Path(data)
     dataset = load_records(data, split, revision)
@@ -65,11 +65,9 @@ def load_sft(data: str, split: str = "train", revision: str | None = None) -> An
         raise ValueError(f"{data} lacks the columns {sorted(missing)}; it has {dataset.column_names}")
     if dataset.features["image"].dtype == "string":
         dataset = dataset.map(lambda image: {"image": str(folder / image)}, input_columns="image")
-    kept = dataset.select_columns(["image", "question", "answer"]).cast_column("image", Image())
+    kept = dataset.select_columns(["image"]).cast_column("image", Image())
     turns = dataset.select_columns(["question", "answer"]).map(as_turns, remove_columns=["question", "answer"])
-    for column in ("prompt", "completion"):
-        kept = kept.add_column(column, turns[column])
-    return kept.remove_columns(["question", "answer"])
+    return concatenate_datasets([kept, turns], axis=1)
 
 
 def as_turns(record: dict[str, Any]) -> dict[str, Any]:

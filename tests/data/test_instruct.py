@@ -1,6 +1,7 @@
 """The offline assistant tells the truth of its sample, in many wordings, and never leaks the label into describe."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from faceshield_hf.data.instruct.build import build_records, write_records
 from faceshield_hf.data.instruct.phrases import ASPECTS, CLAUSES, REGIONS
 from faceshield_hf.data.instruct.template import PictureFacts, TemplateAssistant, describe, on_grid
 from faceshield_hf.data.samples import Sample
+from faceshield_hf.data.sft import load_sft
 from faceshield_hf.tasks_faceshield import AttackType, Box, ChainOfThought, Task, parse_answer
 
 
@@ -137,11 +139,20 @@ def test_more_questions_than_tasks_are_refused(picture):
 
 def test_records_are_written_whole_or_not_at_all(tmp_path):
     def broken():
-        yield {"a": 1}
+        yield {"image": "/photos/a.jpg"}
         raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError):
         write_records(broken(), tmp_path / "train.jsonl")
     assert not (tmp_path / "train.jsonl").exists()
-    assert write_records(iter([{"a": 1}]), tmp_path / "train.jsonl") == 1
-    assert json.loads((tmp_path / "train.jsonl").read_text()) == {"a": 1}
+    assert write_records(iter([{"image": "/photos/a.jpg"}]), tmp_path / "train.jsonl") == 1
+    assert json.loads((tmp_path / "train.jsonl").read_text()) == {"image": "/photos/a.jpg"}
+
+
+def test_records_of_relative_images_are_read_from_any_folder(tmp_path, picture, monkeypatch):
+    monkeypatch.chdir(picture.parent)
+    seen = [sample_of(AttackType.PRINT, Path(picture.name))]
+    write_records(build_records(seen, {Task.FINE: 1.0}, seed=0, split="train"), tmp_path / "sft" / "train.jsonl")
+    monkeypatch.chdir(tmp_path)
+    (row,) = load_sft("sft")
+    assert row["image"].size == Image.open(picture).size

@@ -91,7 +91,8 @@ def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:
     """Write records as JSON lines; the file appears only when it is whole.
 
     Args:
-        records (`Iterable[dict]`): records with the image as a path.
+        records (`Iterable[dict]`): records with the image as a path. One from the working folder is written as seen
+            from the file's folder, as `load_sft` reads it.
         path (`str` or `Path`): the file to make.
 
     Returns:
@@ -103,7 +104,9 @@ def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:
     count = 0
     with partial.open("w", encoding="utf-8") as out:
         for record in records:
-            out.write(json.dumps(record) + "\n")
+            image = Path(record["image"])
+            seen = image if image.is_absolute() else Path(os.path.relpath(image, path.parent))
+            out.write(json.dumps(record | {"image": seen.as_posix()}) + "\n")
             count += 1
     os.replace(partial, path)
     return count
