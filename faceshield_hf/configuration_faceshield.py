@@ -41,8 +41,9 @@ class FaceShieldConfig(PreTrainedConfig):
         vision_feature_layer (`int` or `list[int]`, *optional*, defaults to -2):
             Which of the tower's hidden states the MLP connector reads, by their index as in Llava; a list is joined
             on channels. Only -1 differs: it is the tower's `last_hidden_state`, after its final normalisation or, in
-            MobileNetV2, its last convolution. Joined feature maps must have the same height and width. The globally
-            aware connector reads -1 whatever is set here.
+            MobileNetV2, its last convolution. Joined feature maps may differ in size: the coarsest one's cells are
+            the tokens, and what a finer map has inside a cell goes to its channels. The globally aware connector
+            reads -1 whatever is set here.
         use_sav (`bool`, *optional*, defaults to `True`):
             Whether the spoof-aware view (`sav_values`) is encoded beside the RGB view, which doubles the tokens.
         connector (`str`, *optional*, defaults to `"mlp"`):

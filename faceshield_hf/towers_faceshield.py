@@ -50,6 +50,9 @@ def read_tower(
 ) -> TowerFeatures:
     """Takes the patch tokens of some layers, joined on channels, from a tower's output.
 
+    The feature maps of a convolutional tower may differ in size: the coarsest one's cells are the tokens, and the
+    cells of a finer map that lie in one of them are folded into its channels.
+
     Args:
         outputs (`ModelOutput`):
             The tower's output, with the hidden states of `layers` (of all layers for `with_pooled`).
@@ -66,7 +69,8 @@ def read_tower(
         [`TowerFeatures`]: Tokens and pooled vectors.
 
     Raises:
-        ValueError: If the layers' maps differ in size or the tower's tokens are no patch tokens.
+        ValueError: If the layers' maps don't divide into the coarsest one's cells or the tower's tokens are no patch
+            tokens.
     """
     if outputs.last_hidden_state.dim() == 4:
         return _read_maps(outputs, layers, with_pooled)
@@ -181,8 +185,7 @@ def tower_widths(tower: PreTrainedModel, layers: list[int]) -> tuple[int, list[i
             return_dict=True,
         )
     tower.train(was_training)
-    maps = [_layer_output(outputs, layer) for layer in layers]
-    return sum(m.shape[1] for m in maps), [state.shape[1] for state in outputs.hidden_states]
+    return _read_maps(outputs, layers, False).tokens.shape[-1], [state.shape[1] for state in outputs.hidden_states]
 
 
 def part_up_to(tower: PreTrainedModel, layers: list[int]) -> tuple[PreTrainedModel, list[int]]:
@@ -286,15 +289,21 @@ def build_prompt_tower(config: PreTrainedConfig, tower_size: int) -> PreTrainedM
 
 
 def _read_maps(outputs: Any, layers: list[int], with_pooled: bool) -> TowerFeatures:
+    """Joins the maps on the coarsest grid; what a finer map has inside one of its cells goes to the channels."""
     maps = [_layer_output(outputs, layer) for layer in layers]
     sizes = [(m.shape[-2], m.shape[-1]) for m in maps]
-    if len(set(sizes)) > 1:
+    grid = min(sizes)
+    factors = [rows // grid[0] for rows, _ in sizes]
+    if any((grid[0] * k, grid[1] * k) != size for k, size in zip(factors, sizes, strict=True)):
         raise ValueError(
-            f"vision_feature_layer={layers} joins feature maps of different sizes {sizes}: name layers of one size."
+            f"vision_feature_layer={layers} joins feature maps of the sizes {sizes}, which are not whole multiples of "
+            "the smallest: name layers of one size, or choose another picture size."
         )
-    tokens = torch.cat(maps, dim=1).flatten(2).transpose(1, 2)
+    tokens = [
+        fold_neighbours(m.flatten(2).transpose(1, 2), size, k) for m, size, k in zip(maps, sizes, factors, strict=True)
+    ]
     pooled = [state.mean(dim=(2, 3)) for state in outputs.hidden_states] if with_pooled else []
-    return TowerFeatures(tokens, pooled, sizes[0])
+    return TowerFeatures(torch.cat(tokens, dim=-1), pooled, grid)
 
 
 def _layer_output(outputs: Any, layer: int) -> torch.Tensor:

@@ -112,11 +112,25 @@ def test_measuring_a_tower_moves_neither_its_mode_nor_its_batch_statistics():
     assert all(torch.equal(buffer, before[name]) for name, buffer in tower.named_buffers())
 
 
-def test_maps_of_different_sizes_can_not_be_joined():
+def test_cells_of_a_finer_map_go_to_the_channels_of_the_coarse_cell_that_they_lie_in():
     config = MobileNetV2Config(tf_padding=False, depth_multiplier=0.35)
-    _, outputs = run(config, size=64)
-    with pytest.raises(ValueError, match=r"different sizes \[\(8, 8\), \(2, 2\)\]"):
-        read_tower(outputs, config, (64, 64), [2, -1])
+    tower, outputs = run(config, size=64)
+    features = read_tower(outputs, config, (64, 64), [2, 15])
+    fine, coarse = outputs.hidden_states[2], outputs.hidden_states[15]
+    assert (fine.shape[-2:], coarse.shape[-2:], features.grid) == ((8, 8), (2, 2), (2, 2))
+    channels = 16 * fine.shape[1]
+    assert features.tokens.shape == (2, 4, channels + coarse.shape[1])
+    assert tower_widths(tower, [2, 15])[0] == features.tokens.shape[2]
+    inside = fine[:, :, 4:8, 0:4].permute(0, 2, 3, 1).flatten(1)  # token 2: second row, first column
+    assert torch.equal(features.tokens[:, 2, :channels], inside)
+    assert torch.equal(features.tokens[:, 2, channels:], coarse[:, :, 1, 0])
+
+
+def test_maps_that_are_no_whole_multiples_of_the_coarsest_can_not_be_joined():
+    config = MobileNetV2Config(tf_padding=False, depth_multiplier=0.35)
+    _, outputs = run(config, size=72)
+    with pytest.raises(ValueError, match=r"sizes \[\(9, 9\), \(5, 5\)\], which are not whole multiples"):
+        read_tower(outputs, config, (72, 72), [2, 5])
 
 
 def test_a_tower_that_merges_patches_is_refused_with_examples_of_what_works():
@@ -167,6 +181,7 @@ def test_a_grid_that_does_not_divide_is_refused_with_the_numbers():
         (MOBILENET, 15),
         (MOBILENET, -1),
         (MOBILENET, [13, 14]),
+        (MOBILENET, [4, 11, 15]),
     ],
 )
 def test_layers_that_nothing_reads_do_not_change_what_is_read(vision, layers):

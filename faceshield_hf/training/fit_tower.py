@@ -20,7 +20,7 @@ from transformers.trainer_utils import EvalPrediction
 
 from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.training.mobilenet import imagenet_mobilenet_v2
-from faceshield_hf.training.tiny import DOWNSAMPLE, GRID, HIDDEN_SIZE, OUTPUT_STRIDE, tiny_image_processor
+from faceshield_hf.training.tiny import FEATURE_LAYERS, GRID, HIDDEN_SIZE, OUTPUT_STRIDE, tiny_image_processor
 from faceshield_hf.training.tower import TowerData, TowerWithHeads
 from faceshield_hf.training.trainer import last_checkpoint
 
@@ -65,7 +65,7 @@ def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> No
     out = Path(str(training_args.output_dir))
     set_seed(training_args.seed)
     tower = imagenet_mobilenet_v2(arguments.weights, OUTPUT_STRIDE)
-    model = TowerWithHeads(tower, GRID, HIDDEN_SIZE, DOWNSAMPLE, arguments.frozen_blocks)
+    model = TowerWithHeads(tower, FEATURE_LAYERS, GRID, HIDDEN_SIZE, arguments.frozen_blocks)
     model.use_memory_format(torch.channels_last)
     processor = tiny_image_processor()
     training_args.label_names = ["type_labels", "cell_labels", "box_labels"]

@@ -24,12 +24,12 @@ from faceshield_hf.processing_faceshield import DEFAULT_CHAT_TEMPLATE, FaceShiel
 
 
 IMAGE_SIZE = 256
-OUTPUT_STRIDE = 16
-DOWNSAMPLE = 2
-GRID = IMAGE_SIZE // OUTPUT_STRIDE // DOWNSAMPLE
+OUTPUT_STRIDE = 32
+GRID = IMAGE_SIZE // OUTPUT_STRIDE
 HIDDEN_SIZE = 192
-# The last block's output; the 1x1 convolution after it only widens it to ImageNet's 1280 channels.
-FEATURE_LAYER = 15
+# The last block of each size of map, at strides 8, 16 and 32: what it is stands in the deep ones, where exactly in the
+# fine ones. The 1x1 convolution after the last only widens it to ImageNet's 1280 channels.
+FEATURE_LAYERS = [4, 11, 15]
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
@@ -90,7 +90,6 @@ def tiny_processor(tokenizer: PreTrainedTokenizerFast) -> FaceShieldProcessor:
         tokenizer=tokenizer,
         chat_template=DEFAULT_CHAT_TEMPLATE,
         patch_size=OUTPUT_STRIDE,
-        projector_downsample=DOWNSAMPLE,
     )
 
 
@@ -134,8 +133,7 @@ def tiny_model(
         text_config=text,
         image_token_id=processor.image_token_id,
         turn_end_token_id=tokenizer.eos_token_id,
-        vision_feature_layer=FEATURE_LAYER,
-        projector_downsample=DOWNSAMPLE,
+        vision_feature_layer=list(FEATURE_LAYERS),
         projector_grid=[GRID, GRID],
         real_answer_ids=answers["real"],
         spoof_answer_ids=answers["spoof"],

@@ -10,8 +10,8 @@ Example:
     >>> import torch
     >>> from transformers import MobileNetV2Config, MobileNetV2Model
     >>> from faceshield_hf.training.tower import TowerWithHeads
-    >>> tower = MobileNetV2Model(MobileNetV2Config(depth_multiplier=0.35, output_stride=16))
-    >>> heads = TowerWithHeads(tower, grid=2, hidden_size=16)
+    >>> tower = MobileNetV2Model(MobileNetV2Config(depth_multiplier=0.35))
+    >>> heads = TowerWithHeads(tower, layers=[11, 15], grid=2, hidden_size=16)
     >>> sorted(heads(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)))
     ['boxes', 'cells', 'types']
 """
@@ -33,7 +33,7 @@ from faceshield_hf.connectors_faceshield import MultiModalProjector
 from faceshield_hf.data.samples import Sample
 from faceshield_hf.image_processing_faceshield import FaceShieldImageProcessor
 from faceshield_hf.tasks_faceshield import AttackType, Box
-from faceshield_hf.towers_faceshield import fold_neighbours
+from faceshield_hf.towers_faceshield import read_tower, tower_widths
 from faceshield_hf.training.augment import augment
 
 
@@ -42,37 +42,39 @@ CONNECTOR_FILE = "connector.safetensors"
 _VIEWS = 2
 _SMOOTHING = 0.05
 _CORNER_GAIN = 0.1
+_CELL_WEIGHT = 4.0  # of a covered token against a bare one: a small attack covers one or two of 64
 
 
 class TowerWithHeads(nn.Module):
     """A convolutional tower and its connector under heads that read every visual token of both views.
 
     Args:
-        tower (`MobileNetV2Model`): gives a feature map; its last block's output is read. Its batch statistics stay as
-            pretrained (the two views would spoil each other's), the affine parameters are trained.
-        grid (`int`): rows and columns of one view's tokens, after folding.
+        tower (`MobileNetV2Model`): gives feature maps. Its batch statistics stay as pretrained (the two views would
+            spoil each other's), the affine parameters are trained.
+        layers (`list[int]`): the blocks that are read, as the model's `vision_feature_layer`.
+        grid (`int`): rows and columns of one view's tokens.
         hidden_size (`int`): width of the tokens, the language model's.
-        downsample (`int`, *optional*, defaults to 2): how many by how many cells of the feature map make a token.
         frozen_blocks (`int`, *optional*, defaults to 3): blocks after the stem that stay as pretrained with it; they
             see edges and colours, and their large maps cost most of a step.
     """
 
     def __init__(
-        self, tower: MobileNetV2Model, grid: int, hidden_size: int, downsample: int = 2, frozen_blocks: int = 3
+        self, tower: MobileNetV2Model, layers: list[int], grid: int, hidden_size: int, frozen_blocks: int = 3
     ) -> None:
         super().__init__()
         self.tower = tower
-        self.downsample = downsample
+        self.layers = layers
         # The last 1x1 convolution is not read: data parallel training must not wait for its gradient.
         for part in (tower.conv_stem, *tower.layer[:frozen_blocks], tower.conv_1x1):
             part.requires_grad_(False)
-        last: Any = tower.layer[-1]
-        channels = last.reduce_1x1.convolution.out_channels * downsample**2
-        self.connector = MultiModalProjector(channels, hidden_size, grid=(grid, grid), num_views=_VIEWS)
+        self.connector = MultiModalProjector(
+            tower_widths(tower, layers)[0], hidden_size, grid=(grid, grid), num_views=_VIEWS
+        )
         self.connector.apply(_start_embeddings)
         # As the language model's first layer normalises what it reads.
         self.norm = nn.RMSNorm(hidden_size, elementwise_affine=False)
         self.cell_head = nn.Linear(hidden_size, 1)
+        self.register_buffer("cell_weight", torch.tensor(_CELL_WEIGHT))
         # Corners are read along fixed directions with a small gain, so a token must carry them loudly: a learned head
         # would turn its gain up instead, and the language model would have to learn digits from a whisper.
         generator = torch.Generator().manual_seed(0)
@@ -128,9 +130,8 @@ class TowerWithHeads(nn.Module):
                 `(batch, 2, grid * grid)`), `boxes` (`(batch, 2, grid * grid, 4)`, about 0..1), and with labels `loss`.
         """
         views = torch.cat([pixel_values, sav_values]).contiguous(memory_format=torch.channels_last)
-        features = self.tower(views, output_hidden_states=True).hidden_states[-1]
-        size = (features.shape[-2], features.shape[-1])
-        tokens = fold_neighbours(features.flatten(2).transpose(1, 2), size, self.downsample)
+        outputs = self.tower(views, output_hidden_states=True)
+        tokens = read_tower(outputs, self.tower.config, (views.shape[-2], views.shape[-1]), self.layers).tokens
         tokens = self.norm(self.connector(torch.cat(tokens.chunk(_VIEWS), 1))).float().unflatten(1, (_VIEWS, -1))
         pooled = torch.cat([tokens.mean(2), tokens.amax(2)], -1)
         out = {
@@ -145,7 +146,9 @@ class TowerWithHeads(nn.Module):
                 label_smoothing=_SMOOTHING,
             )
             joint = F.cross_entropy(out["types"], type_labels, label_smoothing=_SMOOTHING)
-            found = F.binary_cross_entropy_with_logits(out["cells"], cell_labels[:, None].expand_as(out["cells"]))
+            found = F.binary_cross_entropy_with_logits(
+                out["cells"], cell_labels[:, None].expand_as(out["cells"]), pos_weight=self.cell_weight
+            )
             place = box_loss(out["boxes"].float(), box_labels, cell_labels)
             out = {"loss": joint + 0.5 * per_view + found + place} | out
         return out

@@ -17,8 +17,8 @@ from faceshield_hf.training.tower import CONNECTOR_FILE, TYPES, TowerWithHeads, 
 @pytest.fixture(scope="module")
 def heads():
     torch.manual_seed(0)
-    tower = MobileNetV2Model(MobileNetV2Config(depth_multiplier=0.35, tf_padding=False, output_stride=16))
-    return TowerWithHeads(tower, grid=2, hidden_size=16)
+    tower = MobileNetV2Model(MobileNetV2Config(depth_multiplier=0.35, tf_padding=False))
+    return TowerWithHeads(tower, layers=[11, 15], grid=2, hidden_size=16)
 
 
 def test_a_box_covers_its_share_of_each_cell():

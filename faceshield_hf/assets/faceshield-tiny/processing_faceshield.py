@@ -469,9 +469,10 @@ def _patch_size(config: PreTrainedConfig, picture_size: tuple[int, int], layers:
         with torch.device("meta"), torch.no_grad():  # shapes only: no weights, no time
             tower = AutoModel.from_config(config).eval()
             outputs = tower(torch.zeros(1, 3, *picture_size), output_hidden_states=True)
-        layer = layers if isinstance(layers, int) else layers[0]  # joined layers have one stride
-        features = outputs.last_hidden_state if layer == -1 else outputs.hidden_states[layer]
-        cells = features.shape[-2:] if features.dim() == 4 else (0, 0)
+        names = [layers] if isinstance(layers, int) else layers
+        features = [outputs.last_hidden_state if name == -1 else outputs.hidden_states[name] for name in names]
+        # Joined layers are folded into the coarsest one's cells.
+        cells = min(tuple(f.shape[-2:]) if f.dim() == 4 else (0, 0) for f in features)
         sides = [round(side / count) if count else None for side, count in zip(picture_size, cells, strict=True)]
     height, width = (sides, sides) if sides is None or isinstance(sides, int) else sides
     if height is None or height != width:
