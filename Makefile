@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-lowest quality style bench screenshot checkpoint-code clean
+.PHONY: help install demo test test-lowest quality style bench audit screenshot checkpoint-code clean
 
 help: ## list the targets
 	@echo "make TARGET [PYTHON=$(PYTHON)] [VENV=$(VENV)] [HOST=$(HOST)] [PORT=$(PORT)]"
@@ -54,6 +54,9 @@ bench: $(VENV)/.dev ## measure the table of docs/benchmarks.md; BENCH="--out doc
 
 screenshot: $(VENV)/.dev ## photograph the Space into docs/images/space*.png (needs a Chromium)
 	$(BIN)/python scripts/screenshot_space.py
+
+audit: $(VENV)/.dev ## licences of all that is needed, and known vulnerabilities (needs pip-audit and its service)
+	$(BIN)/python scripts/audit.py
 
 checkpoint-code: ## copy the Hub set's code into the embedded checkpoint again
 	cd faceshield_hf && for file in *_faceshield.py; do cp "$$file" assets/faceshield-tiny/; done

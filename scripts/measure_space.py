@@ -1,10 +1,10 @@
 """Measure the Space: how long the page and each task take, and how much memory it holds after many calls.
 
-    python scripts/measure_space.py [--calls 200] [--model REPO_OR_FOLDER]
+    python scripts/measure_space.py [--calls 200] [--model REPO_OR_FOLDER] [--out docs/space.md]
 
 It starts the Space, opens its page in a headless Chromium, calls `/analyze` for each task and then `--calls` times,
-and prints a table in Markdown. The photo is NASA's portrait of Eileen Collins (public domain, from scikit-image).
-Linux only: memory is read from /proc.
+and prints a table in Markdown; `--out` puts it into a page, between its two marks. The photo is NASA's portrait of
+Eileen Collins (public domain, from scikit-image). Linux only: memory is read from /proc.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -29,6 +29,7 @@ from skimage import data
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ("coarse", "fine", "reasoning", "localization", "cot", "all")
 REPEATS = 3
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=200, help="calls of /analyze between the two looks at memory")
     parser.add_argument("--model", help="Hub id or folder of a checkpoint; the embedded one by default")
+    parser.add_argument("--out", type=Path, help="a page whose table is replaced")
     options = parser.parse_args()
     command = [sys.executable, str(ROOT / "space" / "app.py"), "--port", "7868"]
     begun = time.perf_counter()
@@ -47,18 +49,33 @@ def main() -> None:
         match = next(filter(None, (re.search(r"FaceShield is at (\S+)", line) for line in process.stdout)), None)
         if match is None:
             sys.exit("the Space did not start: see the message above")
-        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n\n| | |\n|---|---|", flush=True)
-        row("start", f"{time.perf_counter() - begun:.1f} s")
-        measure(match[1], process.pid, options.calls)
+        rows = [("start", f"{time.perf_counter() - begun:.1f} s")]
+        load = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} when it began."
+        for row in measure(match[1], process.pid, options.calls):
+            print(*row, sep="\t", flush=True)
+            rows.append(row)
     finally:
         process.terminate()
         process.wait()
+    table = "\n".join([load, "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+    print(table)
+    if options.out is not None:
+        replace_table(options.out, table)
 
 
-def measure(url: str, pid: int, calls: int) -> None:
-    """Print a row for each number."""
-    row("page, HTML", f"{median(lambda: httpx.get(url).raise_for_status()):.2f} s")
-    row("page in a browser, ready to use", f"{page_seconds(url):.2f} s")
+def replace_table(page: Path, table: str) -> None:
+    """Put a table between a page's two marks; exits when they are not there."""
+    text = page.read_text(encoding="utf-8")
+    new, found = re.subn(f"(?<={BEGIN}\n).*(?=\n{END})", lambda match: table, text, flags=re.DOTALL)
+    if found != 1:
+        sys.exit(f"{page} has no place for the table: expected the lines {BEGIN} and {END}")
+    page.write_text(new, encoding="utf-8")
+
+
+def measure(url: str, pid: int, calls: int) -> Iterator[tuple[str, str]]:
+    """Give a row for each number."""
+    yield "page, HTML", f"{median(lambda: httpx.get(url).raise_for_status()):.2f} s"
+    yield "page in a browser, ready to use", f"{page_seconds(url):.2f} s"
     client = Client(url, verbose=False)
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "photo.jpg"
@@ -69,11 +86,11 @@ def measure(url: str, pid: int, calls: int) -> None:
             def call(task: str = task) -> None:
                 client.predict(image=handle_file(photo), task=task, api_name="/analyze")
 
-            row(f"/analyze, {task}", f"{median(call):.2f} s")
-        row("memory", f"{memory(pid):.0f} MB")
+            yield f"`/analyze`, {task}", f"{median(call):.2f} s"
+        yield "memory", f"{memory(pid):.0f} MB"
         for _ in range(calls):
             client.predict(image=handle_file(photo), task="fine", api_name="/analyze")
-        row(f"memory after {calls} calls more", f"{memory(pid):.0f} MB")
+        yield f"memory after {calls} calls more", f"{memory(pid):.0f} MB"
 
 
 def median(call: Callable[[], object]) -> float:
@@ -110,11 +127,6 @@ def memory(pid: int) -> float:
     """Read a process's resident memory, in megabytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def row(name: str, value: str) -> None:
-    """Print a row of the table."""
-    print(f"| {name} | {value} |", flush=True)
 
 
 if __name__ == "__main__":

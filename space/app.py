@@ -11,6 +11,7 @@ import argparse
 import importlib.util
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -107,6 +108,9 @@ def launch(demo: gr.Blocks, host: str, port: int) -> str:
 
     Returns:
         `str`: the address to open in a browser.
+
+    Raises:
+        OSError: when nothing can listen there.
     """
     _, url, _ = demo.launch(
         server_name=host,
@@ -126,6 +130,15 @@ def launch(demo: gr.Blocks, host: str, port: int) -> str:
         prevent_thread_lock=True,
     )
     return url
+
+
+def check_address(host: str, port: int) -> None:
+    """End the program with one line where nothing can listen, before it takes the time to load a model."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        sys.exit(f"error: nothing can listen on {host}:{port} ({error.strerror}): choose another --port or --host")
 
 
 def _stop(*_: object) -> None:
@@ -169,4 +182,5 @@ if __name__ == "__main__":
     # The model is loaded here, at module level, as ZeroGPU asks: what is on the GPU before the page is served is there
     # for every run.
     OPTIONS = parse_arguments()
+    check_address(OPTIONS.host, OPTIONS.port)
     serve(load_model(OPTIONS.model), OPTIONS)

@@ -11,6 +11,7 @@ Example:
     '42'
 """
 
+import os
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -20,11 +21,17 @@ try:
 except ImportError:
     spaces = None
 
-# Seconds of a shared GPU that a visitor must have left to start: small, since short quotas refuse long requests.
+# Seconds of a shared GPU that a visitor must have left to start: small, since short quotas refuse long requests. A run
+# that takes longer than that is ended by force.
 GPU_SECONDS = 15
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
+
+
+def on_zero_gpu() -> bool:
+    """Say whether GPUs are lent here, as `spaces` itself finds out."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def gpu(function: Callable[Params, Result]) -> Callable[Params, Result]:

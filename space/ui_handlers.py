@@ -223,7 +223,7 @@ class Handlers:
             tasks = TASK_LISTS["all"]
             yield self._waiting(self.words.judging), None
             before, after = (self.runs.detect(model, picture, tasks, None) for picture in (image, made.image))
-            yield self._simulation(image, made, before, after), simulation_dict(made, before, after)
+            yield self._simulation(image, made, before, after, model), simulation_dict(made, before, after)
 
     def make_attack(self, image: Image.Image, kind: str, domain: str, seed: float) -> Simulated:
         """Simulate an attack; the same seed gives the same picture."""
@@ -263,7 +263,9 @@ class Handlers:
         path = self.models.path(model or self.models.default)
         return reproduction_code(verdict.answers, path, verdict.threshold, margin, own)
 
-    def _simulation(self, image: Image.Image, made: Simulated, before: Verdict, after: Verdict) -> str:
+    def _simulation(
+        self, image: Image.Image, made: Simulated, before: Verdict, after: Verdict, model: str | None
+    ) -> str:
         words = self.words
         kind = words.type_name(made.attack_type)
         assert before.score is not None and after.score is not None
@@ -272,7 +274,7 @@ class Handlers:
         cues = "".join(f"<li>{safe(cue)}</li>" for cue in made.cues)
         told = f'<h3>{safe(words.simulate_cues)}</h3><ul lang="en">{cues}</ul>' if cues else ""
         alt = words.simulate_alt.format(kind=kind)
-        margin = self.models.get(None).model.config.score_margin
+        margin = self.models.get(model).model.config.score_margin
         return (
             f'<p class="fs-summary">{safe(change)}</p><div class="fs-duo">'
             f"<section><h3>{safe(words.simulate_before)}</h3>{verdict_band(before, words, margin)}"

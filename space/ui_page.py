@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from ui_api import add_api
 from ui_batch_tab import BatchTab
-from ui_controls import INSTANT_EVENT
+from ui_controls import INSTANT_EVENT, PAGE_EVENT
 from ui_examples import Example
 from ui_handlers import Handlers, model_line
 from ui_html import safe
@@ -80,6 +80,14 @@ def _build_language(handlers: Handlers, examples: Sequence[Example], uploads: Up
         with gr.Tab(words.tab_simulate) as simulate_page:
             simulate_tab = SimulateTab(handlers, photo_tab.model)
     gr.HTML(f'<p class="fs-privacy">{safe(words.privacy)}</p>')
+    # Another checkpoint's threshold counts for many photos too.
+    photo_tab.chosen.success(
+        None,
+        inputs=[photo_tab.threshold],
+        outputs=[batch_tab.threshold],
+        js="(threshold) => threshold",
+        **PAGE_EVENT,
+    )
     # The photo of the first tab is what a visitor wants to attack, unless another one is there already.
     simulate_page.select(
         lambda there, first: gr.skip() if there else first,

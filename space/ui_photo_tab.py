@@ -66,7 +66,7 @@ class PhotoTab:
         ]
         self._wire_analysis(examples)
         self._wire_chat()
-        self.model.change(
+        self.chosen = self.model.change(
             handlers.choose_model,
             inputs=[self.model],
             outputs=[self.threshold, self.margin, model_name],

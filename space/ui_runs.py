@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from ui_gpu import gpu
+from ui_gpu import GPU_SECONDS, gpu, on_zero_gpu
 from ui_models import Models
 
 from faceshield_hf.decision import compose
@@ -27,6 +27,8 @@ from faceshield_hf.visualize import sav_views
 
 # An answer that is still going on after so many seconds is cut: a visitor must not hold up the queue.
 ANSWER_SECONDS = 60
+# The same on ZeroGPU: the decision before it and the map after it need their share of the time that was asked for.
+GPU_ANSWER_SECONDS = GPU_SECONDS - 5
 # Long answers, which are shown word by word.
 STREAMED = (Task.REASONING.value, Task.COT.value)
 # Words are sent so often a second at most: more would only be traffic.
@@ -59,11 +61,14 @@ class Runs:
 
     Args:
         models ([`Models`]): the checkpoints.
-        seconds (`float`, *optional*, defaults to 60): after which a long answer is cut.
+        seconds (`float`, *optional*): after which a long answer is cut; `ANSWER_SECONDS`, or `GPU_ANSWER_SECONDS` on
+            ZeroGPU, when `None`.
     """
 
-    def __init__(self, models: Models, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, models: Models, seconds: float | None = None) -> None:
         self.models = models
+        if seconds is None:
+            seconds = GPU_ANSWER_SECONDS if on_zero_gpu() else ANSWER_SECONDS
         self.seconds = seconds
         # Generator functions and functions of plain values: what ZeroGPU can run elsewhere.
         self.judge: Callable[..., Iterator[Step]] = gpu(self._judge)

@@ -93,6 +93,16 @@ class Hub:
     def repo(self, kind, name):
         return self.repos[kind, name]
 
+    def find(self, request, kinds, namespace, name, content=False):
+        """Look a repository up, as far as the caller may see it."""
+        repo = self.repos.get((kinds.removesuffix("s"), f"{namespace}/{name}"))
+        user, _ = user_of(request)
+        if repo is None or (repo.private and user != namespace):
+            raise RefusedError(404 if user else 401, "Repository not found", "RepoNotFound")
+        if content and repo.gated and user != namespace:
+            raise RefusedError(403 if user else 401, f"Access to {repo.name} is restricted", "GatedRepo")
+        return repo
+
     def environment(self, home, token=WRITE):
         """Variables for another process whose Hub this is; `home` keeps its cache and token apart."""
         kept = {key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "HF_TOKEN")}
@@ -108,6 +118,15 @@ def entry(path, content, lfs):
     found = {"type": "file", "path": path, "size": len(content), "oid": git_oid(content)}
     sha = hashlib.sha256(content).hexdigest()
     return found | ({"lfs": {"oid": sha, "sha256": sha, "size": len(content), "pointerSize": 134}} if lfs else {})
+
+
+def entries(files, under=""):
+    """Every file and folder below a folder, folders first."""
+    inside = {path: found for path, found in files.items() if not under or path.startswith(under + "/")}
+    folders = sorted({"/".join(path.split("/")[:i]) for path in inside for i in range(1, path.count("/") + 1)})
+    below = [f for f in folders if f != under and (not under or f.startswith(under + "/"))]
+    listed = [{"type": "directory", "path": f, "size": 0, "oid": git_oid(f.encode())} for f in below]
+    return listed + [entry(path, *inside[path]) for path in sorted(inside)]
 
 
 def step_of(request):
@@ -135,6 +154,13 @@ def may_write(request, namespace):
 
 def make_app(hub):
     app = FastAPI()
+    for add in (add_failures, add_account, add_repositories, add_uploads, add_commits, add_listings, add_downloads):
+        add(app, hub)
+    return app
+
+
+def add_failures(app, hub):
+    """Errors in the Hub's form, and a network that breaks when a test says so."""
 
     @app.exception_handler(RefusedError)
     def refuse(request, error):
@@ -153,15 +179,9 @@ def make_app(hub):
 
         return StreamingResponse(half(), headers={"Content-Length": "100"})
 
-    def find(request, kinds, namespace, name, content=False):
-        """Look a repository up, as far as the caller may see it."""
-        repo = hub.repos.get((kinds.removesuffix("s"), f"{namespace}/{name}"))
-        user, _ = user_of(request)
-        if repo is None or (repo.private and user != namespace):
-            raise RefusedError(404 if user else 401, "Repository not found", "RepoNotFound")
-        if content and repo.gated and user != namespace:
-            raise RefusedError(403 if user else 401, f"Access to {repo.name} is restricted", "GatedRepo")
-        return repo
+
+def add_account(app, hub):
+    """Who a token belongs to, and whether a card's metadata is YAML."""
 
     @app.get("/api/whoami-v2")
     def whoami(request: Request):
@@ -179,6 +199,10 @@ def make_app(hub):
             return JSONResponse({"errors": [{"message": str(error)}], "warnings": []}, 400)
         return {"errors": [], "warnings": [] if front else [{"message": "empty or missing yaml metadata"}]}
 
+
+def add_repositories(app, hub):
+    """Making a repository, changing its settings, asking about it."""
+
     @app.post("/api/repos/create")
     def create(request: Request, body: dict):
         user, _ = user_of(request)
@@ -195,15 +219,30 @@ def make_app(hub):
     @app.put("/api/{kinds}/{namespace}/{name}/settings")
     def settings(request: Request, kinds: str, namespace: str, name: str, body: dict):
         may_write(request, namespace)
-        repo = find(request, kinds, namespace, name)
+        repo = hub.find(request, kinds, namespace, name)
         repo.gated = body.get("gated", repo.gated)
         repo.private = {"private": True, "public": False}.get(body.get("visibility"), repo.private)
         return {"gated": repo.gated, "private": repo.private}
 
+    @app.get("/api/{kinds}/{namespace}/{name}")
+    @app.get("/api/{kinds}/{namespace}/{name}/revision/{revision:path}")
+    def info(request: Request, kinds: str, namespace: str, name: str, revision: str = "main"):
+        repo = hub.find(request, kinds, namespace, name)
+        oid, _, files = repo.at(revision)
+        readme = files.get("README.md", (b"", False))[0].decode()
+        card = yaml.safe_load(readme.split("---")[1]) if readme.startswith("---") else None
+        siblings = [{"rfilename": path} for path in sorted(files)]
+        own = {"id": repo.name, "sha": oid, "private": repo.private, "gated": repo.gated, "lastModified": DATE}
+        return own | {"siblings": siblings, "cardData": card, "tags": [], "downloads": 0, "likes": 0, "sdk": repo.sdk}
+
+
+def add_uploads(app, hub):
+    """What comes before a commit: which files are large, and those files."""
+
     @app.post("/api/{kinds}/{namespace}/{name}/preupload/{revision}")
     def preupload(request: Request, kinds: str, namespace: str, name: str, revision: str, body: dict):
         may_write(request, namespace)
-        old = find(request, kinds, namespace, name).at(revision)[2]
+        old = hub.find(request, kinds, namespace, name).at(revision)[2]
 
         def plan(file):
             binary = b"\0" in base64.b64decode(file["sample"]) or file["path"].endswith((".safetensors", ".parquet"))
@@ -234,10 +273,14 @@ def make_app(hub):
         hub.blobs[oid] = content
         return Response()
 
+
+def add_commits(app, hub):
+    """The commit, all or nothing."""
+
     @app.post("/api/{kinds}/{namespace}/{name}/commit/{revision}")
     async def commit(request: Request, kinds: str, namespace: str, name: str, revision: str):
         may_write(request, namespace)
-        repo = find(request, kinds, namespace, name)
+        repo = hub.find(request, kinds, namespace, name)
         parent, _, old = repo.at(revision)
         files, title = dict(old), ""
         for line in (await request.body()).splitlines():
@@ -259,24 +302,9 @@ def make_app(hub):
         oid = repo.commit(title, files, revision)
         return {"commitUrl": f"{hub.url}/{repo.name}/commit/{oid}", "commitOid": oid, "success": True}
 
-    @app.get("/api/{kinds}/{namespace}/{name}")
-    @app.get("/api/{kinds}/{namespace}/{name}/revision/{revision:path}")
-    def info(request: Request, kinds: str, namespace: str, name: str, revision: str = "main"):
-        repo = find(request, kinds, namespace, name)
-        oid, _, files = repo.at(revision)
-        readme = files.get("README.md", (b"", False))[0].decode()
-        card = yaml.safe_load(readme.split("---")[1]) if readme.startswith("---") else None
-        siblings = [{"rfilename": path} for path in sorted(files)]
-        own = {"id": repo.name, "sha": oid, "private": repo.private, "gated": repo.gated, "lastModified": DATE}
-        return own | {"siblings": siblings, "cardData": card, "tags": [], "downloads": 0, "likes": 0, "sdk": repo.sdk}
 
-    def entries(files, under=""):
-        """Every file and folder below a folder, folders first."""
-        inside = {path: found for path, found in files.items() if not under or path.startswith(under + "/")}
-        folders = sorted({"/".join(path.split("/")[:i]) for path in inside for i in range(1, path.count("/") + 1)})
-        below = [f for f in folders if f != under and (not under or f.startswith(under + "/"))]
-        listed = [{"type": "directory", "path": f, "size": 0, "oid": git_oid(f.encode())} for f in below]
-        return listed + [entry(path, *inside[path]) for path in sorted(inside)]
+def add_listings(app, hub):
+    """What a repository holds: files, branches, commits."""
 
     @app.get("/api/{kinds}/{namespace}/{name}/tree/{revision}")
     @app.get("/api/{kinds}/{namespace}/{name}/tree/{revision}/{under:path}")
@@ -289,7 +317,7 @@ def make_app(hub):
         under: str = "",
         recursive: bool = False,
     ):
-        found = entries(find(request, kinds, namespace, name, content=True).at(revision)[2], under)
+        found = entries(hub.find(request, kinds, namespace, name, content=True).at(revision)[2], under)
         if under and not found:
             raise RefusedError(404, f"{under} does not exist", "EntryNotFound")
         depth = under.count("/") + 1 if under else 0
@@ -297,23 +325,27 @@ def make_app(hub):
 
     @app.post("/api/{kinds}/{namespace}/{name}/paths-info/{revision}")
     async def paths_info(request: Request, kinds: str, namespace: str, name: str, revision: str):
-        files = find(request, kinds, namespace, name, content=True).at(revision)[2]
+        files = hub.find(request, kinds, namespace, name, content=True).at(revision)[2]
         wanted = set((await request.form()).getlist("paths"))
         return [item for item in entries(files) if item["path"] in wanted]
 
     @app.get("/api/{kinds}/{namespace}/{name}/refs")
     def refs(request: Request, kinds: str, namespace: str, name: str):
-        repo = find(request, kinds, namespace, name)
+        repo = hub.find(request, kinds, namespace, name)
         heads = [{"name": n, "ref": f"refs/heads/{n}", "targetCommit": oid} for n, oid in repo.refs.items()]
         return {"branches": heads, "converts": [], "tags": []}
 
     @app.get("/api/{kinds}/{namespace}/{name}/commits/{revision}")
     def commits(request: Request, kinds: str, namespace: str, name: str, revision: str):
-        found = reversed(find(request, kinds, namespace, name).commits)
+        found = reversed(hub.find(request, kinds, namespace, name).commits)
         return [{"id": oid, "title": t, "message": "", "authors": [], "date": DATE} for oid, t, _ in found]
 
+
+def add_downloads(app, hub):
+    """A file's content, or a part of it."""
+
     def resolve(request: Request, namespace: str, name: str, revision: str, path: str, kinds: str = "models"):
-        oid, _, files = find(request, kinds, namespace, name, content=True).at(revision)
+        oid, _, files = hub.find(request, kinds, namespace, name, content=True).at(revision)
         headers = {"X-Repo-Commit": oid, "Accept-Ranges": "bytes"}
         if path not in files:
             headers |= {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"}
@@ -330,7 +362,6 @@ def make_app(hub):
 
     app.api_route("/{namespace}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])(resolve)
     app.api_route("/{kinds}/{namespace}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])(resolve)
-    return app
 
 
 @pytest.fixture(scope="session")

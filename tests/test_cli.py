@@ -16,7 +16,7 @@ from PIL import Image
 from test_bad_input import encoded, png_header
 from typer.testing import CliRunner
 
-from faceshield_hf import cli
+from faceshield_hf import FaceShield, cli
 from faceshield_hf.checkpoints import EMBEDDED_CHECKPOINT
 from faceshield_hf.cli import about, common
 from faceshield_hf.cli import detect as detecting
@@ -168,6 +168,14 @@ def test_a_path_that_gives_nothing_is_said(photos, path):
     assert "no such file" in missing[0][1]
 
 
+@pytest.mark.parametrize("url", ["https://example.com/face.jpg", "HTTP://169.254.169.254/latest"])
+def test_a_url_is_not_downloaded_and_what_to_do_is_said(photos, fake, url):
+    result = run("detect", url)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"{url}: error: nothing is downloaded: save the photo first")
+    assert fake.calls == []
+
+
 def test_a_folder_without_images_is_said(photos):
     (photos / "empty").mkdir()
     assert "no image in this folder" in detecting.find_images(["empty"])[1][0][1]
@@ -309,6 +317,14 @@ def test_drawings_show_the_boxes_and_leave_the_photos_alone(photos, fake):
     assert not list(photos.glob("*.part"))
 
 
+def test_stopping_while_a_file_is_written_leaves_the_old_one_and_no_piece(tmp_path):
+    (tmp_path / "table.csv").write_text("old")
+    with pytest.raises(KeyboardInterrupt), common.whole_file(tmp_path / "table.csv") as part:
+        part.write_text("half")
+        raise KeyboardInterrupt
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("table.csv", "old")]
+
+
 def test_stopping_keeps_what_was_judged(photos, fake, monkeypatch):
     original = fake.detect_batch
 
@@ -353,6 +369,16 @@ def test_info_names_versions_checkpoint_and_device(tiny_folder):
     assert result.exit_code == 0
     for part in (f"faceshield-hf {__version__}", "transformers", "siglip_vision_model", "phi3", "device"):
         assert part in result.stdout
+
+
+def test_info_of_a_configuration_without_its_parts_is_no_traceback(tiny_folder, tmp_path):
+    for file in tiny_folder.iterdir():
+        if file.is_file():
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "faceshield"}))
+    result = run("info", "--model", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "vision ?, language ?" in result.stdout
 
 
 def test_info_of_the_embedded_checkpoint():
@@ -558,6 +584,9 @@ def test_a_model_is_pushed_and_can_be_loaded_by_the_printed_line(hub, tiny_folde
         f"commit {revision}",
         f'FaceShield.from_pretrained("tester/mine", revision="{revision}")',
     ]
+    detector = eval(result.stdout.splitlines()[-1], {"FaceShield": FaceShield})
+    assert detector.name == f"tester/mine@{revision}"
+    assert 0 <= detector.score(Image.new("RGB", (64, 64))) <= 1
     again = run("push", "model", "tester/mine", "--from", tiny_folder)
     assert again.exit_code == 2
     assert "exists and holds" in again.stderr
@@ -597,6 +626,21 @@ BAD_IMAGES = {
     "pdf.jpg": b"%PDF-1.7 not a picture",
     "cut.gif": b"GIF89a",
     "bomb.png": png_header(20_000, 20_000),
+    "nan.tiff": encoded(Image.fromarray(np.full((8, 8), np.nan, np.float32)), format="TIFF"),
+}
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+GRADIENT = Image.linear_gradient("L").convert("RGB")
+FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (256, 256), "red")]}
+GOOD_IMAGES = {
+    "L.png": encoded(GRADIENT.convert("L")),
+    "RGBA.png": encoded(GRADIENT.convert("RGBA")),
+    "P.png": encoded(GRADIENT.convert("P")),
+    "CMYK.jpg": encoded(GRADIENT.convert("CMYK"), format="JPEG"),
+    "I16.png": encoded(Image.new("I;16", (32, 32))),
+    "pixel.png": encoded(Image.new("RGB", (1, 1))),
+    "turned.jpg": encoded(GRADIENT, format="JPEG", exif=TURNED),
+    "animated.gif": encoded(GRADIENT, format="GIF", **FRAMES),
 }
 
 
@@ -605,18 +649,13 @@ def test_every_bad_image_is_one_line_and_the_good_ones_are_judged(photos, tiny_f
         (photos / name).write_bytes(content)
     whole = encoded(Image.effect_noise((300, 200), 50), format="JPEG")
     (photos / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
-    good = {"L": "PNG", "RGBA": "PNG", "P": "PNG", "CMYK": "JPEG", "I;16": "PNG"}
-    for mode, format_ in good.items():
-        picture = (
-            Image.new(mode, (32, 32)) if mode == "I;16" else Image.linear_gradient("L").convert("RGB").convert(mode)
-        )
-        picture.save(photos / f"good-{mode.replace(';', '')}.{format_.lower()}", format=format_)
-    Image.new("RGB", (1, 1)).save(photos / "good-pixel.png")
+    for name, content in GOOD_IMAGES.items():
+        (photos / f"good-{name}").write_bytes(content)
     result = run("detect", *BAD_IMAGES, "truncated.jpg", "good-*", "--model", tiny_folder, "-t", "coarse", "--json")
     rows = {row["file"]: row for row in map(json.loads, result.stdout.splitlines())}
     assert result.exit_code == 2
     assert {name for name, row in rows.items() if "error" in row} == {*BAD_IMAGES, "truncated.jpg"}
-    assert sum("label" in row for row in rows.values()) == len(good) + 1
+    assert {name for name, row in rows.items() if "label" in row} == {f"good-{name}" for name in GOOD_IMAGES}
     assert "Traceback" not in result.output
 
 

@@ -10,8 +10,10 @@ import textwrap
 import threading
 
 import httpx
+import only_requirements
 import pytest
 import yaml
+from gradio_client import Client, handle_file
 from huggingface_hub import HfApi, snapshot_download
 from PIL import Image
 
@@ -358,7 +360,8 @@ def test_a_space_of_another_model_leaves_the_embedded_weights_here():
 
 
 @pytest.mark.slow
-def test_a_pushed_space_starts_from_its_own_folder(hub, tmp_path):
+def test_a_pushed_space_runs_from_its_own_folder_with_only_its_requirements(hub, tmp_path):
+    """Whatever else is installed here is hidden from it, an installed package of ours included."""
     push(plan_space("tester/space"))
     assert len(hub.repo("space", "tester/space").commits) == 2
     folder = snapshot_download("tester/space", repo_type="space", local_dir=tmp_path / "space")
@@ -367,8 +370,7 @@ def test_a_pushed_space_starts_from_its_own_folder(hub, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    # Python puts the script's folder first: the package is the one that was pushed, not the one that is installed.
-    command = [sys.executable, "app.py", "--port", str(port)]
+    command = [sys.executable, only_requirements.__file__, folder, "--port", str(port)]
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
     said = []
     try:
@@ -376,8 +378,19 @@ def test_a_pushed_space_starts_from_its_own_folder(hub, tmp_path):
             said.append(process.stdout.readline())
             assert said[-1], "the Space ended before it served"
         assert "the pushed package\n" in said
-        endpoints = httpx.get(f"http://127.0.0.1:{port}/gradio_api/info", timeout=60).json()["named_endpoints"]
-        assert "/analyze" in endpoints
+        url = f"http://127.0.0.1:{port}/"
+        assert "FaceShield" in httpx.get(url, timeout=60).text
+        Image.linear_gradient("L").convert("RGB").save(tmp_path / "photo.png")
+        photo = handle_file(tmp_path / "photo.png")
+        verdict = Client(url, verbose=False).predict(image=photo, task="coarse", api_name="/analyze")
+        assert 0 <= verdict["score"] <= 1 and verdict["quality"] == ["no_face"]
+        assert verdict["model"].startswith("faceshield-tiny@")
     finally:
         process.terminate()
         process.wait(60)
+
+
+def test_what_is_hidden_from_a_space_is_what_nothing_of_its_brings():
+    allowed = only_requirements.needed(["gradio==6.31.0", "transformers"])
+    assert {"gradio", "fastapi", "transformers", "tokenizers"} <= allowed
+    assert not {"trl", "datasets", "pytest", "faceshield-hf"} & allowed

@@ -49,7 +49,8 @@ def info(model: ModelOption = None) -> None:
         for package in _PACKAGES:
             with contextlib.suppress(metadata.PackageNotFoundError):
                 lines.append(f"{package:13} {metadata.version(package)}")
-        parts = f"vision {config['vision_config']['model_type']}, language {config['text_config']['model_type']}"
+        kinds = {part: config.get(f"{part}_config", {}).get("model_type", "?") for part in ("vision", "text")}
+        parts = f"vision {kinds['vision']}, language {kinds['text']}"
         threads = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
         lines += [
             f"checkpoint    {name}",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceshield_hf.cli.common import ModelOption, load_detector, one_line_errors
+from faceshield_hf.cli.common import ModelOption, load_detector, one_line_errors, whole_file
 from faceshield_hf.decision import TASKS
 from faceshield_hf.tasks_faceshield import Task, Verdict
 
@@ -103,6 +103,11 @@ def find_images(paths: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]
             found = sorted(str(file) for file in Path(path).rglob("*") if _is_image(file))
             if not found:
                 missing.append((path, f"no image in this folder: looked for {' '.join(sorted(IMAGE_SUFFIXES))}"))
+        elif path.lower().startswith(("http://", "https://")):
+            found = []
+            missing.append(
+                (path, "nothing is downloaded: save the photo first, or pipe it into `faceshield detect -`")
+            )
         else:
             found = sorted(file for file in glob.glob(path, recursive=True) if _is_image(Path(file)))
             if not found:
@@ -119,8 +124,7 @@ def write_csv(file: Path, judged: Sequence[Judged]) -> None:
         judged (`Sequence[Judged]`): one row each, with `CSV_COLUMNS`; boxes are `x1 y1 x2 y2` of 0..1, several joined
             by `;`, so are quality codes.
     """
-    part = file.with_name(file.name + ".part")
-    with part.open("w", newline="", encoding="utf-8") as stream:
+    with whole_file(file) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, CSV_COLUMNS, restval="", extrasaction="ignore")
         writer.writeheader()
         for item in judged:
@@ -129,7 +133,6 @@ def write_csv(file: Path, judged: Sequence[Judged]) -> None:
                 boxes = [f"{b.x1:.4f} {b.y1:.4f} {b.x2:.4f} {b.y2:.4f}" for b in item.verdict.boxes]
                 row |= item.verdict.to_dict() | {"boxes": ";".join(boxes), "quality": ";".join(item.verdict.quality)}
             writer.writerow(row)
-    part.replace(file)
 
 
 def _is_image(file: Path) -> bool:
@@ -206,6 +209,5 @@ def _save_drawing(folder: Path, item: Judged, taken: set[Path]) -> None:
     target = next(path for path in candidates if path not in taken)
     taken.add(target)
     assert item.verdict is not None
-    part = target.with_name(target.name + ".part")
-    draw_boxes(to_rgb_image(item.source), item.verdict.boxes).save(part, format="PNG")
-    part.replace(target)
+    with whole_file(target) as part:
+        draw_boxes(to_rgb_image(item.source), item.verdict.boxes).save(part, format="PNG")

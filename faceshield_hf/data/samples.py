@@ -87,7 +87,7 @@ def read_samples(folder: str | Path) -> list[Sample]:
             row (from 1) and the field.
     """
     table = table_of(folder)
-    with table.open(encoding="utf-8") as lines:
+    with table.open("rb") as lines:  # as bytes, so that a damaged row is named too
         samples = [
             read_row(line, Path(folder), f"{table}, row {n}") for n, line in enumerate(lines, 1) if line.strip()
         ]
@@ -124,47 +124,78 @@ def read_row(line: str | bytes, folder: Path, where: str) -> Sample:
     """
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON ({error})") from error
     if not isinstance(row, dict):
-        raise ValueError(f"{where}: got {row!r}, expected a JSON object")
+        raise ValueError(f"{where}: got {row!r:.200}, expected a JSON object")
     for name in ("file_name", "attack_type", "subject_id"):
         if not isinstance(row.get(name), str) or not row[name]:
-            raise ValueError(f"{where}, field {name}: got {row.get(name)!r}, expected a non-empty string")
-    path = folder / row["file_name"]
-    if not path.is_file():
-        raise ValueError(f"{where}, field file_name: there is no file {path}")
+            raise ValueError(f"{where}, field {name}: got {row.get(name)!r:.200}, expected a non-empty string")
+    path = _image_path(row["file_name"], folder, where)
     try:
         attack_type = AttackType(row["attack_type"])
     except ValueError as error:
         names = ", ".join(kind.value for kind in AttackType)
         raise ValueError(f"{where}, field attack_type: got {row['attack_type']!r}, expected one of {names}") from error
-    attributes = row.get("attributes") or {}
-    if isinstance(attributes, str):  # the simulator keeps one column type over all rows: a JSON string
-        attributes = json.loads(attributes)
     return Sample(
         path=path,
         attack_type=attack_type,
         subject_id=row["subject_id"],
         boxes=_read_boxes(row, where),
-        cues=tuple(row.get("cues") or ()),
+        cues=_read_cues(row, where),
         domain=str(row.get("domain") or ""),
-        attributes=attributes,
+        attributes=_read_attributes(row, where),
         source=str(row.get("dataset") or ""),
         native_label=str(row.get("native_label") or ""),
         split=str(row.get("split") or ""),
     )
 
 
+def _image_path(name: str, folder: Path, where: str) -> Path:
+    """The file that a row names, below its folder: a table from elsewhere must not take in other files of the disk."""
+    inside = Path(name)
+    if inside.is_absolute() or ".." in inside.parts:
+        raise ValueError(f"{where}, field file_name: got {name!r:.200}, expected a path below the table's folder")
+    try:
+        found = (folder / inside).is_file()
+    except OSError as error:  # such as a name that is too long
+        raise ValueError(f"{where}, field file_name: {name!r:.200} can't be a file ({error.strerror})") from error
+    if not found:
+        raise ValueError(f"{where}, field file_name: there is no file {folder / inside}")
+    return folder / inside
+
+
+def _read_cues(row: dict[str, Any], where: str) -> tuple[str, ...]:
+    cues = row.get("cues") or []
+    if not isinstance(cues, list) or not all(isinstance(cue, str) for cue in cues):
+        raise ValueError(f"{where}, field cues: got {cues!r:.200}, expected a list of strings")
+    return tuple(cues)
+
+
+def _read_attributes(row: dict[str, Any], where: str) -> dict[str, Any]:
+    attributes = row.get("attributes") or {}
+    if isinstance(attributes, str):  # the simulator keeps one column type over all rows: a JSON string
+        try:
+            attributes = json.loads(attributes)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{where}, field attributes: not JSON ({error})") from error
+    if not isinstance(attributes, dict):
+        raise ValueError(f"{where}, field attributes: got {attributes!r:.200}, expected an object")
+    return attributes
+
+
 def _read_boxes(row: dict[str, Any], where: str) -> tuple[Box, ...]:
-    boxes = row.get("boxes") or []
-    labels = row.get("box_labels")
+    boxes, labels = row.get("boxes") or [], row.get("box_labels")
+    if not isinstance(boxes, list):
+        raise ValueError(f"{where}, field boxes: got {boxes!r:.200}, expected a list")
     labels = [None] * len(boxes) if labels is None else labels
+    if not isinstance(labels, list) or not all(label is None or isinstance(label, str) for label in labels):
+        raise ValueError(f"{where}, field box_labels: got {labels!r:.200}, expected a list of strings")
     if len(labels) != len(boxes):
         raise ValueError(f"{where}, field box_labels: got {len(labels)} for {len(boxes)} boxes")
     try:
         return tuple(_read_box(box, label) for box, label in zip(boxes, labels, strict=True))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{where}, field boxes: {error}; expected lists of x1, y1, x2, y2 in 0..1 with x1 < x2 and y1 < y2"
         ) from error

@@ -130,7 +130,7 @@ class _Seen:
         """What contradicts them."""
         # Records from before there were ids are told apart by what an id is made of.
         key = record.get("id") or json.dumps([record.get(c) for c in ("source", "image", "task", "question")])
-        first = self._ids.setdefault(hashlib.sha256(key.encode()).digest()[:16], where)
+        first = self._ids.setdefault(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:16], where)
         if first != where:
             yield "id", f"got {record.get('id')!r}, which {first} has too"
         split = self._subjects.setdefault((record["source"], record["subject_id"]), record["split"])
@@ -166,7 +166,7 @@ def _faults(record: Any, folder: Path, images: bool) -> Iterator[tuple[str, str]
 
 def _image_file(image: Any, folder: Path) -> Path | io.BytesIO | None:
     """What to open: a path, as JSON lines give it, or `datasets`' pair of bytes and path."""
-    if isinstance(image, dict) and image.get("bytes"):
+    if isinstance(image, dict) and isinstance(image.get("bytes"), bytes) and image["bytes"]:
         return io.BytesIO(image["bytes"])
     path = image.get("path") if isinstance(image, dict) else image
     return folder / path if isinstance(path, str) and path.strip() else None
@@ -200,12 +200,20 @@ def _records(file: Path, images: bool) -> Iterator[tuple[int, dict[str, Any] | s
 
     try:
         table = parquet.ParquetFile(file)
-    except (pyarrow.ArrowException, OSError) as error:
+        columns = [name for name in table.schema_arrow.names if images or name != "image"]
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{file} can't be read as parquet ({error}): build it again") from error
-    columns = [name for name in table.schema_arrow.names if images or name != "image"]
     row = 0
-    for batch in table.iter_batches(_BATCH if not images else 16, columns=columns):
-        for record in batch.to_pylist():
+    batches = table.iter_batches(_BATCH if not images else 16, columns=columns)
+    while True:
+        try:
+            batch = next(batches, None)
+            records = [] if batch is None else batch.to_pylist()
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            raise ValueError(f"{file} is damaged after row {row} ({error}): build it again") from error
+        if batch is None:
+            return
+        for record in records:
             row += 1
             yield row, record
 
@@ -213,7 +221,7 @@ def _records(file: Path, images: bool) -> Iterator[tuple[int, dict[str, Any] | s
 def _parsed(line: bytes) -> dict[str, Any] | str:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"not JSON ({error})"
     return record if isinstance(record, dict) else f"got {type(record).__name__}, expected a JSON object"
 

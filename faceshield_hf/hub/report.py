@@ -57,9 +57,10 @@ Without the package: `AutoModel.from_pretrained(repo, trust_remote_code=True, re
 
 ## What it is
 
-- Vision tower: MobileNetV2 (2.2 M parameters, ImageNet weights of torchvision, BSD-3-Clause), stride 16, adapted to
-  RGB and spoof-aware views; 256 x 256 pixels.
-- Connector: 2 x 2 neighbours folded, two-layer MLP; 64 tokens a view, 128 an image.
+- Vision tower: MobileNetV2 (2.2 M parameters, ImageNet weights of torchvision, BSD-3-Clause), adapted to RGB and
+  spoof-aware views of 256 x 256 pixels, read at strides 8, 16 and 32.
+- Connector: a token joins one cell of the coarsest map with all that the finer maps have inside it; two-layer MLP; 64
+  tokens a view, 128 an image.
 - Language model: Phi-3 architecture, 4 layers, 192 wide, trained from nothing; vocabulary learnt from the project's
   own texts. It can say little beyond the six tasks.
 - Weights are stored in float16 and load in float32.

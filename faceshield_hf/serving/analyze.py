@@ -11,6 +11,7 @@ Example:
 import base64
 import binascii
 import io
+from typing import NamedTuple
 
 import PIL.Image
 from pydantic import BaseModel, ConfigDict, Field
@@ -62,18 +63,38 @@ class VerdictAnswer(BaseModel):
     model: str | None
 
 
-def decode_image(text: str, max_pixels: int) -> PIL.Image.Image:
-    """Let an image in from a request.
+class PackedImage(NamedTuple):
+    """An image as it came: small, whatever it unpacks to.
+
+    Attributes:
+        content (`bytes`): the file.
+        pixels (`int`): how many it says it has; 0 if it is none.
+    """
+
+    content: bytes
+    pixels: int
+
+    def unpack(self) -> PIL.Image.Image:
+        """Give upright RGB.
+
+        Raises:
+            ValueError: when it is no image.
+        """
+        return to_rgb_image(self.content)
+
+
+def read_image(text: str, max_pixels: int) -> PackedImage:
+    """Let an image in from a request, without unpacking it.
 
     Args:
         text (`str`): a data URL or base64.
-        max_pixels (`int`): a larger image is refused before it is unpacked.
+        max_pixels (`int`): a larger image is refused.
 
     Returns:
-        `PIL.Image.Image`: upright RGB.
+        [`PackedImage`]: the file and its number of pixels.
 
     Raises:
-        ValueError: when it is no image, too large, or a reference to one.
+        ValueError: when it is too large, or a reference to an image.
     """
     head, comma, data = text.partition(",")
     if comma and not (head.startswith("data:image/") and head.endswith(";base64")):
@@ -88,8 +109,8 @@ def decode_image(text: str, max_pixels: int) -> PIL.Image.Image:
     try:
         with PIL.Image.open(io.BytesIO(content)) as picture:
             width, height = picture.size
-    except Exception:  # Pillow's plugins raise what they like; to_rgb_image says what is wrong with it
+    except Exception:  # Pillow's plugins raise what they like; unpacking says what is wrong with it
         width = height = 0
     if width * height > max_pixels:
         raise ValueError(f"got an image of {width}x{height} pixels: expected at most {max_pixels:,}; make it smaller")
-    return to_rgb_image(content)
+    return PackedImage(content, width * height)

@@ -18,6 +18,7 @@ Example:
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 import time
 import uuid
@@ -32,10 +33,10 @@ from starlette.exceptions import HTTPException
 
 from faceshield_hf.checkpoints import resolve_checkpoint
 from faceshield_hf.detector import FaceShield
-from faceshield_hf.serving.analyze import AnalyzeRequest, VerdictAnswer, decode_image
+from faceshield_hf.serving.analyze import AnalyzeRequest, VerdictAnswer, read_image
 from faceshield_hf.serving.batching import Batcher
 from faceshield_hf.serving.chat import SHORT_NAME, Chat
-from faceshield_hf.serving.limits import BodyLimit, Limits, RefusedError
+from faceshield_hf.serving.limits import BodyLimit, Limits, PixelRoom, RefusedError
 from faceshield_hf.version import __version__
 
 
@@ -44,11 +45,13 @@ class Service:
 
     Attributes:
         limits ([`Limits`]): of this server.
+        room ([`PixelRoom`]): for the images of all requests.
         error (`Exception`, *optional*): why the model did not load.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.room = PixelRoom(limits)
         self.shield: FaceShield | None = None
         self.batcher: Batcher | None = None
         self.chat: Chat | None = None
@@ -126,7 +129,7 @@ def run_server(
         limits ([`Limits`], *optional*): the defaults when `None`.
 
     Raises:
-        ValueError: when the checkpoint does not load.
+        ValueError: when the checkpoint does not load, or nothing can listen on that address.
         KeyboardInterrupt: after a graceful stop by Ctrl-C.
     """
     from transformers.utils import logging
@@ -135,6 +138,7 @@ def run_server(
     logging.set_verbosity_error()
     limits = limits or Limits()
     resolve_checkpoint(model)  # what is wrong with it at first sight is said before the port is taken
+    listening = _listen(host, port)
     app = build_app(lambda: FaceShield.from_pretrained(model, device=device), limits, lambda: stop())
     config = uvicorn.Config(
         app,
@@ -152,11 +156,20 @@ def run_server(
     # uvicorn hands a signal on to whoever had it before: SIGTERM would end this process as if it had failed.
     old = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        server.run()
+        server.run([listening])
     finally:
         signal.signal(signal.SIGTERM, old)
     if app.state.service.error is not None:
         raise app.state.service.error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port; uvicorn itself would end the program with a code of its own."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(f"nothing can listen on {host}:{port} ({reason}): choose another --port or --host") from error
 
 
 class _Server(uvicorn.Server):
@@ -183,7 +196,7 @@ async def _load(
             on_failure()
         return
     service.batcher = await stack.enter_async_context(Batcher(shield, service.limits))
-    service.chat = Chat(shield, service.limits)
+    service.chat = Chat(shield, service.limits, service.room)
     service.shield = shield
 
 
@@ -206,8 +219,10 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/analyze", response_model=VerdictAnswer)
     async def analyze(question: AnalyzeRequest, request: Request) -> dict[str, Any]:
         shield, batcher, _ = service.loaded()
-        image = await asyncio.to_thread(decode_image, question.image, service.limits.max_pixels)
-        verdict = await _unless_gone(request, batcher.judge(image, question.tasks, question.quality))
+        packed = await asyncio.to_thread(read_image, question.image, service.limits.max_pixels)
+        with service.room.hold(packed.pixels):
+            image = await asyncio.to_thread(packed.unpack)
+            verdict = await _unless_gone(request, batcher.judge(image, question.tasks, question.quality))
         if question.threshold is not None:
             verdict = shield.reconsider(verdict, question.threshold)
         return verdict.to_dict()

@@ -14,14 +14,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi.responses import JSONResponse, StreamingResponse
+from jinja2.exceptions import TemplateError
 from transformers import GenerationConfig
 from transformers.cli.serving.chat_completion import ChatCompletionHandler
 from transformers.cli.serving.model_manager import ModelManager
 from transformers.cli.serving.utils import GenerationState, Modality
 
 from faceshield_hf.detector import FaceShield
-from faceshield_hf.serving.analyze import decode_image
-from faceshield_hf.serving.limits import Limits, RefusedError
+from faceshield_hf.serving.analyze import read_image
+from faceshield_hf.serving.limits import Limits, PixelRoom, RefusedError
 
 
 SHORT_NAME = "faceshield"
@@ -30,6 +31,9 @@ _ROLES = ("system", "user", "assistant")
 # What a caller may set; the rest of OpenAI's fields would be ignored, or let callers do more than chat.
 _HANDED_ON = ("stream", "temperature", "top_p", "seed", "stop", "frequency_penalty")
 _READ_HERE = ("model", "messages", "max_tokens", "max_completion_tokens", "n")
+# A cooler answer is the most likely one: divided by less, the logits overflow.
+_COOLEST = 1e-2
+_MOST_STOPS, _LONGEST_STOP = 4, 64
 _WITHOUT_EFFECT = ("stream_options", "user", "presence_penalty")
 _FIELDS = frozenset((*_HANDED_ON, *_READ_HERE, *_WITHOUT_EFFECT))
 
@@ -40,11 +44,13 @@ class Chat:
     Args:
         shield ([`FaceShield`]): whose model and processor answer.
         limits ([`Limits`]): `queue`, `timeout`, `max_pixels`, `max_messages` and `max_tokens` count.
+        room ([`PixelRoom`], *optional*): that others take images from too; its own when `None`.
     """
 
-    def __init__(self, shield: FaceShield, limits: Limits) -> None:
+    def __init__(self, shield: FaceShield, limits: Limits, room: PixelRoom | None = None) -> None:
         self.shield = shield
         self.limits = limits
+        self.room = room or PixelRoom(limits)
         self.load = 0
         self._handler = _Handler(shield, limits)
         self._turn = asyncio.Lock()
@@ -85,12 +91,17 @@ class Chat:
     async def _begin(self, body: dict[str, Any], request_id: str) -> JSONResponse | StreamingResponse:
         """Wait for its turn and start; the turn is kept when it comes to an answer."""
         prepared = await asyncio.to_thread(prepare, body, self.shield, self.limits)
-        await self._turn.acquire()
-        try:
-            return await self._handler.handle_request(prepared, request_id)
-        except BaseException:
-            self._turn.release()
-            raise
+        pictures = [part for message in prepared["messages"] for part in message["content"] if part["type"] == "image"]
+        # The model's input is made of a picture before the first token is written: what it took is free then.
+        with self.room.hold(sum(part["image"].pixels for part in pictures)):
+            for part in pictures:
+                part["image"] = await asyncio.to_thread(part["image"].unpack)
+            await self._turn.acquire()
+            try:
+                return await self._handler.handle_request(prepared, request_id)
+            except BaseException:
+                self._turn.release()
+                raise
 
     def _finish(self) -> None:
         self.load -= 1
@@ -98,7 +109,7 @@ class Chat:
 
 
 def prepare(body: dict[str, Any], shield: FaceShield, limits: Limits) -> dict[str, Any]:
-    """Check a request and turn its images into pictures.
+    """Check a request and read its image, which stays packed.
 
     Args:
         body (`dict`): as it came.
@@ -106,7 +117,7 @@ def prepare(body: dict[str, Any], shield: FaceShield, limits: Limits) -> dict[st
         limits ([`Limits`]): what is too much.
 
     Returns:
-        `dict`: what the handler takes: messages with pictures in them, and how long the answer may be.
+        `dict`: what the handler takes, but for the packed image in its messages, and how long the answer may be.
 
     Raises:
         ValueError: says what came, what is accepted, and what to do.
@@ -121,13 +132,43 @@ def prepare(body: dict[str, Any], shield: FaceShield, limits: Limits) -> dict[st
             raise ValueError(f"got {name}={value!r:.40}: expected a number from {low} to {high}")
         if value is not None and not low <= value <= high:
             raise ValueError(f"got {name}={value}: expected a number from {low} to {high}")
+    _check_options(body)
     messages = _read_messages(body.get("messages"), limits)
     wanted = _wanted_tokens(body, limits)
+    handed_on = {name: body[name] for name in _HANDED_ON if body.get(name) is not None}
+    if handed_on.get("temperature", 1) < _COOLEST:
+        handed_on["temperature"] = 0
+    if not handed_on.get("stop"):
+        handed_on.pop("stop", None)
     return {
-        **{name: body[name] for name in _HANDED_ON if name in body},
+        **handed_on,
         "messages": messages,
         "max_tokens": min(wanted, _room(messages, shield)),
     }
+
+
+def _check_options(body: dict[str, Any]) -> None:
+    """Refuse what transformers would stumble over."""
+    stream, seed, stop = body.get("stream"), body.get("seed"), body.get("stop")
+    if not isinstance(stream, bool | None):
+        raise ValueError(f"got stream={stream!r:.40}: expected true or false")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63):
+        raise ValueError(f"got seed={seed!r:.40}: expected a whole number from 0 to 2^63 - 1")
+    stops = [stop] if isinstance(stop, str) else [] if stop is None else stop
+    if not isinstance(stops, list) or len(stops) > _MOST_STOPS:
+        raise ValueError(f"got stop={stop!r:.80}: expected a string, or a list of at most {_MOST_STOPS}")
+    for each in stops:
+        if not isinstance(each, str) or not 1 <= len(each) <= _LONGEST_STOP:
+            raise ValueError(f"got stop={each!r:.80}: expected a string of 1 to {_LONGEST_STOP} characters")
+        _check_words(each)
+
+
+def _check_words(words: str) -> None:
+    """Refuse half a surrogate pair, which JSON can carry and no tokenizer takes."""
+    try:
+        words.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"got {words[error.start : error.end]!r:.40} in the words, which is no character") from error
 
 
 def _wanted_tokens(body: dict[str, Any], limits: Limits) -> int:
@@ -157,19 +198,23 @@ def _read_messages(messages: Any, limits: Limits) -> list[dict[str, Any]]:
 def _read_part(part: Any, limits: Limits) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text" and isinstance(part.get("text"), str):
+        _check_words(part["text"])
         return {"type": "text", "text": part["text"]}
     if kind == "image_url":
         url = part.get("image_url")
         url = url.get("url") if isinstance(url, dict) else url
         if isinstance(url, str):
-            return {"type": "image", "image": decode_image(url, limits.max_pixels)}
+            return {"type": "image", "image": read_image(url, limits.max_pixels)}
     raise ValueError(f"got the part {part!r:.80}: expected a text, or an image_url with a data URL")
 
 
 def _room(messages: list[dict[str, Any]], shield: FaceShield) -> int:
     """Count how many tokens the model has left to answer."""
     processor = shield.processor
-    text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    try:
+        text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:  # such as two turns of the same role
+        raise ValueError(f"the model's chat template does not take this conversation: {error}") from error
     images = sum(part["type"] == "image" for message in messages for part in message["content"])
     if text.count(processor.image_token) != images:
         raise ValueError(f"the words contain {processor.image_token}, which stands for images: leave it out")
@@ -219,6 +264,20 @@ class _OneModel(ModelManager):
         return Modality.VLM
 
 
+class _Model:
+    """A detector's model, whose `generate` gets the tokenizer instead of the processor, which has no vocabulary."""
+
+    def __init__(self, shield: FaceShield) -> None:
+        self._shield = shield
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shield.model, name)
+
+    def generate(self, **inputs: Any) -> Any:
+        """Generate; stop strings are looked up in the tokenizer's vocabulary."""
+        return self._shield.model.generate(**inputs | {"tokenizer": self._shield.processor.tokenizer})
+
+
 class _Handler(ChatCompletionHandler):
     """Transformers' handler over one detector's model; its requests went through `prepare`."""
 
@@ -231,7 +290,7 @@ class _Handler(ChatCompletionHandler):
         pass
 
     def _resolve_model(self, body: dict[str, Any]) -> tuple[str, Any, Any]:
-        return self.shield.name or SHORT_NAME, self.shield.model, self.shield.processor
+        return self.shield.name or SHORT_NAME, _Model(self.shield), self.shield.processor
 
     @staticmethod
     def get_processor_inputs_from_messages(messages: list[dict], modality: Modality) -> list[dict]:

@@ -7,7 +7,7 @@ Example:
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ class Limits:
         timeout (`float`): seconds from a request's arrival to its answer; then 504, or the end of what is written.
         max_body (`int`): bytes of a request; one more is answered 413.
         max_pixels (`int`): of an image.
+        held_pixels (`int`): of all images that are unpacked at a time, 4 bytes each; one more is answered 503.
         max_messages (`int`): of a conversation.
         max_tokens (`int`): of an answer.
         grace (`float`): seconds that running requests get when the server is stopped.
@@ -43,6 +44,7 @@ class Limits:
     timeout: float = 60.0
     max_body: int = 20_000_000
     max_pixels: int = 50_000_000
+    held_pixels: int = 800_000_000
     max_messages: int = 64
     max_tokens: int = 512
     grace: float = 30.0
@@ -67,8 +69,40 @@ class RefusedError(Exception):
         """The error in the form of OpenAI's API, which its clients show."""
         kind = "invalid_request_error" if self.status < 500 else "server_error"
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        content = {"error": {"message": self.message, "type": kind, "code": self.status}}
+        # A message repeats what came, and half a surrogate pair, which JSON can carry, has no UTF-8.
+        message = self.message.encode("utf-8", "backslashreplace").decode()
+        content = {"error": {"message": message, "type": kind, "code": self.status}}
         return JSONResponse(content, self.status, headers)
+
+
+class PixelRoom:
+    """Memory for unpacked images: a queue of a few small files can unpack to more than a machine has.
+
+    Args:
+        limits ([`Limits`]): `held_pixels` counts.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.held = 0
+
+    @contextlib.contextmanager
+    def hold(self, pixels: int) -> Iterator[None]:
+        """Keep room for an image until the block ends.
+
+        Args:
+            pixels (`int`): of the image.
+
+        Raises:
+            RefusedError: 503 when others leave too little; an image alone always fits.
+        """
+        if self.held and self.held + pixels > self.limits.held_pixels:
+            raise RefusedError(503, f"images of {self.held:,} pixels wait already: try again in a moment", 1)
+        self.held += pixels
+        try:
+            yield
+        finally:
+            self.held -= pixels
 
 
 class BodyLimit:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from app import load_model, parse_arguments
+from app import check_address, load_model, parse_arguments
 from gradio_client import Client, handle_file
 from PIL import Image
 from space_site import free_port, save_face
@@ -80,6 +81,19 @@ def test_missing_checkpoint_is_one_line_not_a_traceback(tmp_path):
         load_model(str(tmp_path / "nowhere"))
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_port_that_is_taken_is_one_line_not_a_traceback(host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        taken = socket.create_server((host, 0), family=family)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    port = taken.getsockname()[1]
+    with taken, pytest.raises(SystemExit, match=rf"^error: nothing can listen on {host}:{port} .*--port"):
+        check_address(host, port)
+    check_address(host, port)  # free again
+
+
 def test_gpu_is_optional():
     """Without the package `spaces` the page runs all the same."""
     code = "import sys; sys.modules['spaces'] = None; import ui_gpu; print(ui_gpu.gpu(len)('abc'))"
@@ -136,6 +150,14 @@ def test_requirements_are_the_tested_versions_but_for_torch():
     torch = required.pop("torch")
     assert required.items() <= tested.items()
     assert (2, 8) <= tuple(map(int, torch.split(".")[:2])) <= (2, 11)  # what ZeroGPU offers
+
+
+def test_docs_list_every_browser_test():
+    names = re.findall(r"^def test_(\w+)", (Path(__file__).parent / "test_browser.py").read_text(), re.MULTILINE)
+    section = (
+        (SPACE.parent / "docs" / "space.md").read_text().partition("## Tested in a browser")[2].partition("## ")[0]
+    )
+    assert re.findall(r"^- (.*)$", section, re.MULTILINE) == [name.replace("_", " ") for name in names]
 
 
 def test_readme_and_docs_name_every_endpoint_and_file():

@@ -195,6 +195,7 @@ REFUSED = {
     "empty": (b"", "not an image"),
     "bomb": (bomb(), "more than 89,478,485 pixels"),
     "html": (b"<script>alert(1)</script>", "not an image"),
+    "not numbers": (saved(Image.fromarray(np.full((20, 40), np.nan, np.float32)), "TIFF"), "NaN or infinite"),
 }
 READ = {
     "one pixel": (saved(Image.new("RGB", (1, 1), (77, 77, 77))), (1, 1)),

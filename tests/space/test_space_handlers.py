@@ -11,11 +11,12 @@ import pytest
 from fake_detector import REPLY, FakeDetector
 from PIL import Image
 from tiny_checkpoint import shared_shield, shield, tiny_folder  # noqa: F401  (fixtures)
+from ui_gpu import GPU_SECONDS
 from ui_handlers import MAX_BATCH, Handlers, Result
 from ui_models import EMBEDDED, MAX_CHOSEN, Models
 from ui_page import build_demo
 from ui_photos import read_photo, shown_errors
-from ui_runs import Runs
+from ui_runs import ANSWER_SECONDS, Runs
 from ui_uploads import Uploads
 from ui_words import ENGLISH, TASK_LISTS
 from ui_words_fr import FRENCH
@@ -110,6 +111,13 @@ def test_long_answer_is_cut_after_its_time(detector, face):
     assert "Stopped after 0 seconds" in page.why and detector.stopped.wait(5)
 
 
+def test_long_answer_is_cut_before_a_lent_gpu_is_taken_away(monkeypatch):
+    monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
+    assert Runs(Models(FakeDetector())).seconds == ANSWER_SECONDS
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    assert 0 < Runs(Models(FakeDetector())).seconds < GPU_SECONDS
+
+
 def test_map_of_a_question_of_the_visitors(handlers, detector, face):
     assert "Who?" in handlers.heat(face, " Who? ", None) and detector.question == "Who?"
     detector.importance = lambda image, question: raise_error("no place in the image")
@@ -192,6 +200,14 @@ def test_simulation_shows_both_verdicts_and_the_true_area(handlers, detector, fa
     assert result["attack_type"] == "Tattoo" and result["boxes"] and result["cues"]
     assert Verdict.from_dict(result["before"]).score == Verdict.from_dict(result["after"]).score == 0.8
     assert len(detector.asked) == 2
+
+
+def test_simulation_is_shown_with_the_chosen_checkpoints_unsure_band(face):
+    models = Models(FakeDetector(), others=["wide"], load=lambda path: FakeDetector(margin=0.2))
+    handlers = Handlers(Runs(models), ENGLISH)
+    for model, shown in ((None, 0), ("wide", 2)):
+        *_, (figures, _) = handlers.simulate(face, "Print", "A", 0, model)
+        assert figures.count("fs-zone") == shown
 
 
 def test_simulation_of_no_face_says_so_in_the_visitors_language(tmp_path):

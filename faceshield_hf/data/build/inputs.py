@@ -172,7 +172,7 @@ def image_size(content: bytes) -> tuple[int, int]:
 
 def split_of_subject(subject: str, shares: Mapping[str, float]) -> str:
     """The split that a subject falls into, by its name alone: the same in every build."""
-    place = int.from_bytes(hashlib.sha256(subject.encode()).digest()[:8], "big") / 2**64
+    place = int.from_bytes(hashlib.sha256(subject.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
     for split in SPLITS:
         place -= shares.get(split, 0.0)
         if place < 0:
@@ -183,7 +183,7 @@ def split_of_subject(subject: str, shares: Mapping[str, float]) -> str:
 def _keys(line: bytes) -> tuple[str, str, str]:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         row = None
     row = row if isinstance(row, dict) else {}
     keys = ("file_name", "subject_id", "split")
@@ -192,7 +192,7 @@ def _keys(line: bytes) -> tuple[str, str, str]:
 
 
 def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def _check_subjects(tables: list[_Table]) -> None:
