@@ -11,13 +11,17 @@ Example:
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
 
+from faceshield_hf.configuration_faceshield import FaceShieldConfig
+from faceshield_hf.image_processing_faceshield import FaceShieldImageProcessor
 from faceshield_hf.modeling_faceshield import FaceShieldForConditionalGeneration
 from faceshield_hf.processing_faceshield import FaceShieldProcessor
 from faceshield_hf.version import __version__
@@ -28,6 +32,7 @@ _REQUIRED = ("config.json", "processor_config.json", "tokenizer_config.json", "t
 _WEIGHTS, _WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 # What a checkpoint needs from the Hub: no code, no pickles.
 _DOWNLOADED = ("*.json", "*.jinja", "*.safetensors", "*.txt", "*.model")
+_LARGEST_SIDE = 4096  # of the pictures that a tower reads
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 
@@ -96,6 +101,8 @@ def load_checkpoint(
             not belong together.
     """
     device = torch.device(best_device() if device is None else device)
+    if folder != EMBEDDED_CHECKPOINT:  # a quarter of a second that the package's own files need not spend
+        check_sizes(folder)
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else "auto"
     try:
@@ -121,6 +128,46 @@ def load_checkpoint(
     return model.to(device).eval(), processor
 
 
+def check_sizes(folder: Path) -> None:
+    """Compare what a checkpoint's configuration says with what its weights are, before anything of it is allocated.
+
+    Otherwise a configuration of a few bytes could ask for more memory than a machine has.
+
+    Args:
+        folder (`Path`): the `folder` that `resolve_checkpoint` gave.
+
+    Raises:
+        ValueError: when the two differ, or the pictures would be larger than any tower's.
+    """
+    shapes: dict[str, list[int]] = {}
+    for file in _shards(folder):
+        try:
+            with safe_open(folder / file, framework="pt") as weights:
+                shapes |= {name: weights.get_slice(name).get_shape() for name in weights.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{folder / file} is no whole file of weights ({error}): download it again") from error
+    for name, count in _layer_counts(_read_json(folder / "config.json")):
+        if count > len(shapes):  # building layers takes time and memory even without their weights
+            raise ValueError(f"{folder}: config.json says {name}={count}, but there are only {len(shapes)} tensors")
+    try:
+        config = FaceShieldConfig.from_pretrained(folder)
+        with torch.device("meta"):
+            model = FaceShieldForConditionalGeneration(config)
+        processor = FaceShieldImageProcessor.from_pretrained(folder)
+    # Configurations of any tower and language model raise what they like over values that make no sense.
+    except Exception as error:
+        raise ValueError(f"the checkpoint {folder} does not load ({error}): download or save it again") from error
+    for name, parameter in model.state_dict().items():
+        if name in shapes and list(parameter.shape) != shapes[name]:
+            raise ValueError(
+                f"{folder}: {name} has the shape {tuple(shapes[name])}, but config.json makes it "
+                f"{tuple(parameter.shape)}: was it changed after the weights were saved?"
+            )
+    sides = [side for size in (processor.size, processor.crop_size) if size for side in dict(size).values() if side]
+    if max(sides, default=0) > _LARGEST_SIDE:
+        raise ValueError(f"{folder}: pictures of {max(sides)} pixels a side; expected at most {_LARGEST_SIDE}")
+
+
 def best_device() -> str:
     """Name the fastest device of this machine.
 
@@ -144,11 +191,7 @@ def _download(repo_id: str, revision: str | None) -> Path:
 
 
 def _check_files(folder: Path) -> None:
-    missing = [name for name in _REQUIRED if not (folder / name).is_file()]
-    shards = [_WEIGHTS]
-    if (folder / _WEIGHTS_INDEX).is_file():
-        shards = sorted(set(_read_json(folder / _WEIGHTS_INDEX).get("weight_map", {}).values()))
-    missing += [name for name in shards if not (folder / name).is_file()]
+    missing = [name for name in (*_REQUIRED, *_shards(folder)) if not (folder / name).is_file()]
     if (folder / "config.json").is_file():
         found = _read_json(folder / "config.json").get("model_type")
         if found != "faceshield":
@@ -163,6 +206,27 @@ def _check_files(folder: Path) -> None:
             f"{folder} is no whole checkpoint: {', '.join(missing)} missing{pickled}. Save the model and its "
             "processor into one folder, or download it again"
         )
+
+
+def _shards(folder: Path) -> list[str]:
+    """The names of the files of weights; one that names a path elsewhere is refused."""
+    if not (folder / _WEIGHTS_INDEX).is_file():
+        return [_WEIGHTS]
+    named = _read_json(folder / _WEIGHTS_INDEX).get("weight_map")
+    shards = sorted(set(named.values())) if isinstance(named, dict) else []
+    if not shards or any(not isinstance(name, str) or Path(name).name != name for name in shards):
+        raise ValueError(f"{folder / _WEIGHTS_INDEX} names no files beside it: download or save the checkpoint again")
+    return shards
+
+
+def _layer_counts(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Everything in a configuration, and in those inside it, that says how many layers there are."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _layer_counts(value)
+        elif "layers" in name or "depth" in name:
+            counts = [count for count in (value if isinstance(value, list) else [value]) if isinstance(count, int)]
+            yield name, sum(counts)
 
 
 def _read_json(file: Path) -> dict[str, Any]:

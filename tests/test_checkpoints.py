@@ -1,5 +1,8 @@
 """Finding and loading checkpoints: names, Hub ids, devices and types. Broken ones are in test_bad_input.py."""
 
+import functools
+import json
+import resource
 import shutil
 
 import pytest
@@ -94,3 +97,46 @@ def test_code_inside_a_checkpoint_is_not_run(tiny_folder, tmp_path):
     for file in folder.glob("*.py"):
         file.write_text("raise SystemExit('this code was run')")
     assert FaceShield.from_pretrained(folder, device="cpu").name == "hostile"
+
+
+def changed(tiny_folder, folder, file, *path, value):
+    """A copy of the checkpoint with one entry of one of its files changed."""
+    shutil.copytree(tiny_folder, folder)
+    content = json.loads((folder / file).read_text())
+    *parents, last = path
+    functools.reduce(dict.__getitem__, parents, content)[last] = value
+    (folder / file).write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("text_config", "vocab_size"), 10**12, "embed_tokens.weight has the shape"),
+        (("text_config", "intermediate_size"), 10**12, "but config.json makes it"),
+        (("text_config", "num_hidden_layers"), 10**7, "num_hidden_layers=10000000, but there are only"),
+        (("text_config", "hidden_size"), -3, "does not load"),
+        (("gac_depth",), 10**7, "gac_depth=10000000"),
+    ],
+)
+def test_a_configuration_that_lies_about_sizes_costs_no_memory(tiny_folder, tmp_path, path, value, said):
+    folder = changed(tiny_folder, tmp_path / "lies", "config.json", *path, value=value)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=said):
+        load_checkpoint(folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+def test_pictures_larger_than_any_towers_are_refused(tiny_folder, tmp_path):
+    size = {"height": 10**5, "width": 10**5}
+    folder = changed(tiny_folder, tmp_path / "lies", "processor_config.json", "image_processor", "size", value=size)
+    with pytest.raises(ValueError, match="pictures of 100000 pixels a side"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("content", ['{"weight_map": {"a": "../other.safetensors"}}', '{"weight_map": 3}', "{}"])
+def test_an_index_of_weights_elsewhere_is_refused(tiny_folder, tmp_path, content):
+    folder = shutil.copytree(tiny_folder, tmp_path / "copy")
+    (folder / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(ValueError, match="names no files beside it"):
+        resolve_checkpoint(folder)

@@ -74,7 +74,6 @@ class TowerWithHeads(nn.Module):
         # As the language model's first layer normalises what it reads.
         self.norm = nn.RMSNorm(hidden_size, elementwise_affine=False)
         self.cell_head = nn.Linear(hidden_size, 1)
-        self.register_buffer("cell_weight", torch.tensor(_CELL_WEIGHT))
         # Corners are read along fixed directions with a small gain, so a token must carry them loudly: a learned head
         # would turn its gain up instead, and the language model would have to learn digits from a whisper.
         generator = torch.Generator().manual_seed(0)
@@ -147,7 +146,9 @@ class TowerWithHeads(nn.Module):
             )
             joint = F.cross_entropy(out["types"], type_labels, label_smoothing=_SMOOTHING)
             found = F.binary_cross_entropy_with_logits(
-                out["cells"], cell_labels[:, None].expand_as(out["cells"]), pos_weight=self.cell_weight
+                out["cells"],
+                cell_labels[:, None].expand_as(out["cells"]),
+                pos_weight=torch.tensor(_CELL_WEIGHT, device=cell_labels.device),
             )
             place = box_loss(out["boxes"].float(), box_labels, cell_labels)
             out = {"loss": joint + 0.5 * per_view + found + place} | out
