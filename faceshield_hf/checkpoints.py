@@ -163,7 +163,8 @@ def check_sizes(folder: Path) -> None:
                 f"{folder}: {name} has the shape {tuple(shapes[name])}, but config.json makes it "
                 f"{tuple(parameter.shape)}: was it changed after the weights were saved?"
             )
-    sides = [side for size in (processor.size, processor.crop_size) if size for side in dict(size).values() if side]
+    settings = processor.to_dict()
+    sides = [side for name in ("size", "crop_size") for side in dict(settings.get(name) or {}).values() if side]
     if max(sides, default=0) > _LARGEST_SIDE:
         raise ValueError(f"{folder}: pictures of {max(sides)} pixels a side; expected at most {_LARGEST_SIDE}")
 
