@@ -95,9 +95,9 @@ class FaceShieldModel(VisualTokenPlacement, FaceShieldPreTrainedModel):
 
     @property
     def _layers(self) -> list[int]:
-        if self.config.connector == "gac":
-            return [-1]
         layers = self.config.vision_feature_layer
+        if layers is None:  # the globally aware connector pools the others
+            return [-1]
         return [layers] if isinstance(layers, int) else layers
 
     @property

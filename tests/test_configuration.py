@@ -26,6 +26,13 @@ def test_any_tower_and_language_model_are_taken_as_dictionary_or_configuration(v
     assert config.text_config.model_type == "llama"
 
 
+def test_a_connector_that_reads_all_layers_names_none(tmp_path):
+    config = tiny_config(connector="gac", gac_num_queries=12, gac_depth=1, vision_feature_layer=1)
+    assert config.vision_feature_layer is None
+    config.save_pretrained(tmp_path)
+    assert FaceShieldConfig.from_pretrained(tmp_path).vision_feature_layer is None
+
+
 @pytest.mark.parametrize(("use_sav", "views"), [(True, 2), (False, 1)])
 def test_the_spoof_aware_view_is_a_second_view(use_sav, views):
     assert tiny_config(use_sav=use_sav).num_views == views
@@ -73,7 +80,8 @@ def test_a_whole_two_tower_model_as_vision_part_is_refused_with_the_remedy():
         ({"real_answer_ids": []}, "real_answer_ids is \\[\\]"),
         ({"spoof_answer_ids": [3, 400]}, "below 400"),
         ({"connector": "linear"}, 'connector is "linear": it must be one of mlp, gac'),
-        ({"vision_feature_layer": []}, "vision_feature_layer is an empty list"),
+        ({"vision_feature_layer": []}, r"vision_feature_layer is \[\]: name at least one layer"),
+        ({"vision_feature_layer": None}, "vision_feature_layer is None: name at least one layer"),
         ({"projector_downsample": 0}, "projector_downsample is 0: it must be at least 1"),
         ({"gac_depth": 0}, "gac_depth is 0"),
         ({"projector_grid": [8]}, r"projector_grid is \[8\]: it must be \[rows, columns\]"),

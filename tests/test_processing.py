@@ -401,6 +401,12 @@ def test_any_tower_gives_size_and_patches(config, patch, size, count, text_folde
     assert placeholders(processor, encode(processor, ask())) == [count]
 
 
+def test_layers_of_several_strides_have_the_coarsest_ones_patches(text_folder, tmp_path):
+    MobileNetV2Config(image_size=96).save_pretrained(tmp_path)
+    processor = FaceShieldProcessor.from_vision_text_pretrained(tmp_path, text_folder, vision_feature_layer=[4, 11])
+    assert (processor.patch_size, processor.num_image_tokens) == (16, 72)
+
+
 def test_the_layer_that_is_read_sets_the_stride_of_a_feature_map(text_folder, tmp_path):
     ResNetConfig(depths=[1, 1, 1, 1]).save_pretrained(tmp_path)
     for layer, stride in ((-1, 32), ([2, 2], 8)):

@@ -38,12 +38,12 @@ class FaceShieldConfig(PreTrainedConfig):
             Id of the token that closes a turn. The text between the last `<image>` and the next turn end is the
             question that ranks the visual tokens; without it no question can be told from an answer, and the tokens
             are ranked by their likeness to the image's own mean instead.
-        vision_feature_layer (`int` or `list[int]`, *optional*, defaults to -2):
+        vision_feature_layer (`int`, `list[int]` or `None`, *optional*, defaults to -2):
             Which of the tower's hidden states the MLP connector reads, by their index as in Llava; a list is joined
             on channels. Only -1 differs: it is the tower's `last_hidden_state`, after its final normalisation or, in
             MobileNetV2, its last convolution. Joined feature maps may differ in size: the coarsest one's cells are
-            the tokens, and what a finer map has inside a cell goes to its channels. The globally aware connector
-            reads -1 whatever is set here.
+            the tokens, and what a finer map has inside a cell goes to its channels. With the globally aware connector,
+            which reads all layers, it is `None`, whatever is given.
         use_sav (`bool`, *optional*, defaults to `True`):
             Whether the spoof-aware view (`sav_values`) is encoded beside the RGB view, which doubles the tokens.
         connector (`str`, *optional*, defaults to `"mlp"`):
@@ -106,7 +106,7 @@ class FaceShieldConfig(PreTrainedConfig):
     prompt_tower_config: Any = None
     image_token_id: int = 32011
     turn_end_token_id: int | None = None
-    vision_feature_layer: int | list[int] = -2
+    vision_feature_layer: int | list[int] | None = -2
     use_sav: bool = True
     connector: str = "mlp"
     projector_hidden_act: str = "gelu"
@@ -129,7 +129,9 @@ class FaceShieldConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         """Builds the sub-configurations and checks that all values fit each other."""
         super().__post_init__(**kwargs)
-        if isinstance(self.vision_feature_layer, tuple):
+        if self.connector == "gac":
+            self.vision_feature_layer = None
+        elif isinstance(self.vision_feature_layer, tuple):
             self.vision_feature_layer = list(self.vision_feature_layer)
         if isinstance(self.projector_grid, tuple):
             self.projector_grid = list(self.projector_grid)
@@ -212,8 +214,8 @@ class FaceShieldConfig(PreTrainedConfig):
                 )
             if self.connector == "gac":
                 raise ValueError('projector_grid needs connector="mlp": queries have no place in the image.')
-        if self.vision_feature_layer == []:
-            raise ValueError("vision_feature_layer is an empty list: name at least one layer, e.g. -2.")
+        if self.connector == "mlp" and self.vision_feature_layer in (None, []):
+            raise ValueError(f"vision_feature_layer is {self.vision_feature_layer}: name at least one layer, e.g. -2.")
         if self.connector == "gac" and self.projector_downsample != 1:
             raise ValueError(
                 f"projector_downsample is {self.projector_downsample}, but the globally aware connector sets the "
