@@ -22,6 +22,8 @@ from faceshield_hf.tasks_faceshield import AttackType, Task, parse_answer
 
 # A describing answer gives no verdict by design.
 _WITHOUT_VERDICT = (Task.DESCRIBE,)
+LENGTH = "length"
+"""Column with the number of characters of a row's turns, which `train_sampling_strategy: group_by_length` reads."""
 
 
 def load_rows(
@@ -42,8 +44,8 @@ def load_rows(
             that follows others leans on them rather than on the image.
 
     Returns:
-        `datasets.Dataset`: columns `image`, `prompt`, `completion` (or `messages` for joined questions) and, where the
-            records have it, `attack_type`.
+        `datasets.Dataset`: columns `image`, `prompt`, `completion` (or `messages` for joined questions), `length` and,
+            where the records have it, `attack_type`.
 
     Raises:
         ValueError: when the split is missing or empty, lacks a class, or holds an answer without its verdict, or when
@@ -56,11 +58,26 @@ def load_rows(
     if "attack_type" in records.column_names:
         rows = rows.add_column("attack_type", records["attack_type"][:])
     if questions_per_row == 1:
-        return rows
+        return with_length(rows, ("prompt", "completion"))
     if alone and "task" not in records.column_names:
         raise ValueError(f"{data} lacks the column task, so the questions of {sorted(alone)} can't be kept alone")
     tasks = records["task"] if alone else [""] * len(rows)
-    return join_questions(rows, questions_per_row, [task in alone for task in tasks])
+    return with_length(join_questions(rows, questions_per_row, [task in alone for task in tasks]), ("messages",))
+
+
+def with_length(rows: Any, columns: Sequence[str]) -> Any:
+    """Add a column with the number of characters of a row's turns.
+
+    Args:
+        rows (`datasets.Dataset`): conversations.
+        columns (`Sequence[str]`): that hold the turns.
+
+    Returns:
+        `datasets.Dataset`: with the column `length` beside its own.
+    """
+    turns = [rows[column][:] for column in columns]
+    lengths = [sum(len(turn["content"]) for part in row for turn in part) for row in zip(*turns, strict=True)]
+    return rows.add_column(LENGTH, lengths)
 
 
 def load_prompts(data: str, split: str, revision: str | None, tasks: Sequence[str]) -> Any:

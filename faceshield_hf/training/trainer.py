@@ -30,9 +30,13 @@ from faceshield_hf.training.losses import (
     risk_variance,
     row_means,
 )
+from faceshield_hf.training.rows import LENGTH
+from faceshield_hf.training.sampler import GroupedByLength
 
 
 CONNECTOR = "multi_modal_projector."
+# What rows have beside what TRL knows.
+OWN_COLUMNS = ("attack_type", LENGTH)
 
 
 @dataclass
@@ -145,14 +149,20 @@ class FaceShieldTrainer(SFTTrainer):
                 optimizer.add_param_group({**group, "params": own, "lr": rate})
         return optimizer
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        rows = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return GroupedByLength(dataset[LENGTH][:], rows, self.args.seed)
+
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write no card: TRL's speaks of text generation; the run writes this project's own when it is done."""
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
         columns: Any = self._signature_columns  # a list by now, though it begins as `None`
-        if "attack_type" not in columns:
-            columns.append("attack_type")
+        columns.extend(name for name in OWN_COLUMNS if name not in columns)
 
     def _note(self, name: str, value: torch.Tensor) -> None:
         self._metrics["train"][name].append(self.accelerator.gather(value.detach()).float().mean().item())
@@ -222,7 +232,7 @@ class StageCollator:
         if self.losses.sare_weight and "attack_type" not in examples[0]:
             raise ValueError("sare_weight is set, but the records have no column attack_type: set it to 0, or add it")
         # TRL refuses columns that it does not know.
-        batch = self.collator([{k: v for k, v in example.items() if k != "attack_type"} for example in examples])
+        batch = self.collator([{k: v for k, v in example.items() if k not in OWN_COLUMNS} for example in examples])
         if self.losses.sare_weight:
             batch["families"] = torch.tensor([family_index(example["attack_type"]) for example in examples])
         if self.losses.lopsided_alpha is not None:

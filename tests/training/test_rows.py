@@ -41,7 +41,7 @@ def write(tmp_path):
 
 def test_rows_keep_the_attack_type_beside_question_and_answer(write):
     rows = load_rows(write(row("0.png"), row("1.png", "spoof")))
-    assert set(rows.column_names) == {"image", "prompt", "completion", "attack_type"}
+    assert set(rows.column_names) == {"image", "prompt", "completion", "attack_type", "length"}
     assert rows["attack_type"][:] == ["Bonafide", "Print"]
     assert rows[1]["completion"] == [{"role": "assistant", "content": SPOOF}]
 

@@ -38,8 +38,10 @@ def assert_same(one, other):
         assert torch.equal(value, other[name]), name
 
 
-def test_a_kill_in_the_middle_of_an_epoch_changes_nothing(start, tmp_path, monkeypatch):
+@pytest.mark.parametrize("order", ["random", "group_by_length"])
+def test_a_kill_in_the_middle_of_an_epoch_changes_nothing(start, tmp_path, monkeypatch, order):
     steps = ["--max_steps", "8", "--save_steps", "1", "--num_train_epochs", "4", "--save_total_limit", "3"]
+    steps += ["--train_sampling_strategy", order]
     run(monkeypatch, start, tmp_path / "whole", *steps)
     process = fork_stage(start, tmp_path / "cut", *steps)
     deadline = time.monotonic() + 300
@@ -70,8 +72,10 @@ def test_the_newest_whole_checkpoint_is_found(tmp_path):
 UNMASKED = ["--max_steps", "2", "--save_strategy", "no", "--model_fields", '{"pvtm_mask_prob": 0.0}']
 
 
-def test_two_processes_compute_what_one_does_with_the_doubled_batch(start, tmp_path, monkeypatch):
+@pytest.mark.parametrize("order", ["random", "group_by_length"])
+def test_two_processes_compute_what_one_does_with_the_doubled_batch(start, tmp_path, monkeypatch, order):
     options = [*UNMASKED, "--cache_vision_features", str(tmp_path / "features")]  # all fill and read one cache
+    options += ["--train_sampling_strategy", order]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
