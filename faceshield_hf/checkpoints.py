@@ -148,7 +148,10 @@ def check_sizes(folder: Path) -> None:
             raise ValueError(f"{folder / file} is no whole file of weights ({error}): download it again") from error
     for name, count in _layer_counts(_read_json(folder / "config.json")):
         if count > len(shapes):  # building layers takes time and memory even without their weights
-            raise ValueError(f"{folder}: config.json says {name}={count}, but there are only {len(shapes)} tensors")
+            raise ValueError(
+                f"the checkpoint {folder} does not load: config.json says {name}={count}, but there are only "
+                f"{len(shapes)} tensors"
+            )
     try:
         config = FaceShieldConfig.from_pretrained(folder)
         with torch.device("meta"):
@@ -160,13 +163,16 @@ def check_sizes(folder: Path) -> None:
     for name, parameter in model.state_dict().items():
         if name in shapes and list(parameter.shape) != shapes[name]:
             raise ValueError(
-                f"{folder}: {name} has the shape {tuple(shapes[name])}, but config.json makes it "
-                f"{tuple(parameter.shape)}: was it changed after the weights were saved?"
+                f"the checkpoint {folder} does not load: {name} has the shape {tuple(shapes[name])}, but config.json "
+                f"makes it {tuple(parameter.shape)}; was it changed after the weights were saved?"
             )
     settings = processor.to_dict()
     sides = [side for name in ("size", "crop_size") for side in dict(settings.get(name) or {}).values() if side]
     if max(sides, default=0) > _LARGEST_SIDE:
-        raise ValueError(f"{folder}: pictures of {max(sides)} pixels a side; expected at most {_LARGEST_SIDE}")
+        raise ValueError(
+            f"the checkpoint {folder} does not load: its pictures have {max(sides)} pixels a side; expected at most "
+            f"{_LARGEST_SIDE}"
+        )
 
 
 def best_device() -> str:

@@ -27,9 +27,7 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def parts(tokenizer):
     torch.manual_seed(0)
-    tower = MobileNetV2Model(
-        MobileNetV2Config(depth_multiplier=0.35, tf_padding=False, output_stride=16), add_pooling_layer=False
-    )
+    tower = MobileNetV2Model(MobileNetV2Config(depth_multiplier=0.35, tf_padding=False), add_pooling_layer=False)
     processor = tiny_processor(tokenizer)
     return tiny_model(tower, processor, hidden_size=48, layers=1), processor
 
