@@ -21,7 +21,6 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
 from faceshield_hf.configuration_faceshield import FaceShieldConfig
-from faceshield_hf.image_processing_faceshield import FaceShieldImageProcessor
 from faceshield_hf.modeling_faceshield import FaceShieldForConditionalGeneration
 from faceshield_hf.processing_faceshield import FaceShieldProcessor
 from faceshield_hf.version import __version__
@@ -97,8 +96,8 @@ def load_checkpoint(
         `tuple[FaceShieldForConditionalGeneration, FaceShieldProcessor]`: the model in eval mode, and its processor.
 
     Raises:
-        ValueError: when a file is broken, weights are missing or of another shape, or the model and the processor do
-            not belong together.
+        ValueError: when a file is broken, weights are missing or of another shape, pictures would be larger than any
+            tower's, or the model and the processor do not belong together.
     """
     device = torch.device(best_device() if device is None else device)
     if folder != EMBEDDED_CHECKPOINT:  # a quarter of a second that the package's own files need not spend
@@ -113,6 +112,13 @@ def load_checkpoint(
     # Each file has a loader of its own that raises what it likes over a broken one; tokenizers raise bare Exceptions.
     except Exception as error:
         raise ValueError(f"the checkpoint {folder} does not load ({error}): download or save it again") from error
+    settings = processor.image_processor.to_dict()
+    sides = [side for name in ("size", "crop_size") for side in dict(settings.get(name) or {}).values() if side]
+    if max(sides, default=0) > _LARGEST_SIDE:
+        raise ValueError(
+            f"the checkpoint {folder} does not load: its pictures have {max(sides)} pixels a side; expected at most "
+            f"{_LARGEST_SIDE}"
+        )
     # A checkpoint trained without masking has no mask embedding; nothing reads it at inference.
     missing = sorted(key for key in report["missing_keys"] if "pvtm." not in key)
     if missing:
@@ -137,7 +143,7 @@ def check_sizes(folder: Path) -> None:
         folder (`Path`): the `folder` that `resolve_checkpoint` gave.
 
     Raises:
-        ValueError: when the two differ, or the pictures would be larger than any tower's.
+        ValueError: when the two differ.
     """
     shapes: dict[str, list[int]] = {}
     for file in _shards(folder):
@@ -156,7 +162,6 @@ def check_sizes(folder: Path) -> None:
         config = FaceShieldConfig.from_pretrained(folder)
         with torch.device("meta"):
             model = FaceShieldForConditionalGeneration(config)
-        processor = FaceShieldImageProcessor.from_pretrained(folder)
     # Configurations of any tower and language model raise what they like over values that make no sense.
     except Exception as error:
         raise ValueError(f"the checkpoint {folder} does not load ({error}): download or save it again") from error
@@ -166,13 +171,6 @@ def check_sizes(folder: Path) -> None:
                 f"the checkpoint {folder} does not load: {name} has the shape {tuple(shapes[name])}, but config.json "
                 f"makes it {tuple(parameter.shape)}; was it changed after the weights were saved?"
             )
-    settings = processor.to_dict()
-    sides = [side for name in ("size", "crop_size") for side in dict(settings.get(name) or {}).values() if side]
-    if max(sides, default=0) > _LARGEST_SIDE:
-        raise ValueError(
-            f"the checkpoint {folder} does not load: its pictures have {max(sides)} pixels a side; expected at most "
-            f"{_LARGEST_SIDE}"
-        )
 
 
 def best_device() -> str:

@@ -12,6 +12,7 @@ build are simulated images of it; each row has a file of its own, made different
 """
 
 import argparse
+import io
 import json
 import os
 import statistics
@@ -24,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from process_memory import Peak, tree_megabytes
+
+from faceshield_hf.data.instruct.cache import write_whole
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -295,18 +298,9 @@ def draw(path: Path, found: dict[str, list[dict[str, Any]]]) -> None:
         axes.set_xlabel(across)
         axes.set_title(title)
         axes.grid(alpha=0.3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    figure.savefig(partial, format="png", dpi=110)
-    os.replace(partial, path)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is never seen half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    write_whole(path, picture.getvalue())
 
 
 if __name__ == "__main__":

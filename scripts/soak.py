@@ -16,6 +16,7 @@ The photos are simulated attacks on NASA's portrait of Eileen Collins (public do
 import argparse
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
@@ -35,6 +36,8 @@ from process_memory import tree_megabytes
 from soak_callers import Call, Tally, is_same, keep_asking, percentile
 from soak_hostile import drip, hang_up, send_garbage
 from soak_targets import QUESTION, Question, Server, Space, Target
+
+from faceshield_hf.data.instruct.cache import write_whole
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -137,11 +140,8 @@ def main() -> int:
     result = summarize(what, options, tally, samples)
     result["tracebacks"] = log.count("Traceback (most recent call last)")
     out = options.out / f"soak-{what}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_suffix(".partial")
     details = {"calls": [asdict(call) for call in tally.calls], "memory": [asdict(sample) for sample in samples]}
-    partial.write_text(json.dumps(result | details) + "\n")
-    os.replace(partial, out)
+    write_whole(out, (json.dumps(result | details) + "\n").encode())
     draw(options.plots / f"soak-{what}.png", what, tally, samples)
     print(to_markdown(result))
     for problem in result["problems"]:
@@ -353,10 +353,9 @@ def draw(path: Path, what: str, tally: Tally, samples: Sequence[Sample]) -> None
     name = "the Space" if what == "space" else "faceshield serve"
     killed = "; red: killed with -9, until it was up again" if tally.outages else ""
     figure.suptitle(f"{name} under {len(tally.calls):,} requests{killed}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    figure.savefig(partial, format="png", dpi=110)
-    os.replace(partial, path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    write_whole(path, picture.getvalue())
 
 
 def in_windows(calls: Sequence[Call], count: int) -> list[tuple[float, float, list[Call]]]:

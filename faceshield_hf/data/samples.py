@@ -122,10 +122,7 @@ def read_row(line: str | bytes, folder: Path, where: str) -> Sample:
     Raises:
         ValueError: naming `where`, the field, what came and what is accepted.
     """
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: not JSON ({error})") from error
+    row = _read_json(line, where)
     if not isinstance(row, dict):
         raise ValueError(f"{where}: got {row!r:.200}, expected a JSON object")
     for name in ("file_name", "attack_type", "subject_id"):
@@ -149,6 +146,13 @@ def read_row(line: str | bytes, folder: Path, where: str) -> Sample:
         native_label=str(row.get("native_label") or ""),
         split=str(row.get("split") or ""),
     )
+
+
+def _read_json(text: str | bytes, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: not JSON ({error})") from error
 
 
 def _image_path(name: str, folder: Path, where: str) -> Path:
@@ -175,10 +179,7 @@ def _read_cues(row: dict[str, Any], where: str) -> tuple[str, ...]:
 def _read_attributes(row: dict[str, Any], where: str) -> dict[str, Any]:
     attributes = row.get("attributes") or {}
     if isinstance(attributes, str):  # the simulator keeps one column type over all rows: a JSON string
-        try:
-            attributes = json.loads(attributes)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where}, field attributes: not JSON ({error})") from error
+        attributes = _read_json(attributes, f"{where}, field attributes")
     if not isinstance(attributes, dict):
         raise ValueError(f"{where}, field attributes: got {attributes!r:.200}, expected an object")
     return attributes

@@ -1,12 +1,13 @@
 """Tables and records from outside that are damaged: a sample, or a `ValueError` that names the file and the row.
 
-`FACESHIELD_FUZZ_FILES=20000 pytest tests/test_fuzz*.py tests/serving/test_fuzz_server.py` is the long form.
+`FACESHIELD_FUZZ_FILES=20000 pytest tests/test_fuzz.py tests/*/test_fuzz_*.py` is the long form.
 """
 
 import copy
 import json
 
 import pytest
+import test_samples as samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,31 +17,11 @@ from faceshield_hf.data.samples import Sample, read_row, read_samples
 from faceshield_hf.data.schema import record_faults, validate_record
 
 
-ROW = {
-    "file_name": "a.png",
-    "attack_type": "Print",
-    "boxes": [[0.1, 0.2, 0.5, 0.9]],
-    "box_labels": ["printed photo"],
-    "cues": ["a white border"],
-    "subject_id": "s1",
-    "domain": "B",
-    "attributes": '{"face_box": [0, 0, 1, 1]}',
-    "dataset": "demo",
-    "split": "train",
-}
-RECORD = {
+ROW = samples.ROW | {"dataset": "demo", "split": "train"}
+RECORD = samples.RECORD | {
     "id": "r1",
-    "image": "a.png",
     "width": 8,
     "height": 8,
-    "split": "train",
-    "label": "spoof",
-    "attack_type": "Print",
-    "task": "coarse",
-    "source": "simulated",
-    "subject_id": "s1",
-    "question": "Is it real?",
-    "answer": "No.",
     "boxes": [{"x1": 0.1, "y1": 0.2, "x2": 0.5, "y2": 0.9, "region": None}],
 }
 # What programs and people write where something else is expected.
