@@ -290,7 +290,7 @@ def draw(path: Path, found: dict[str, list[dict[str, Any]]]) -> None:
         if name == "tokens":
             axes.plot(sizes, [p["seconds with a budget of 25 %"] for p in points], marker="o", label="budget 25 %")
             axes.legend()
-        if name == "build":
+        if name == "build" and points:  # a logarithmic axis needs values
             axes.set_xscale("log")
             axes.set_yscale("log" if key == "seconds" else "linear")
         if key == "megabytes" or name != "build":
