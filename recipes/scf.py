@@ -28,6 +28,7 @@ from faceshield_hf.data.build.card import write_card
 from faceshield_hf.data.build.config import read_config
 from faceshield_hf.data.build.run import build_dataset
 from faceshield_hf.data.instruct.scf import spoof_caption_turns, write_interpretations
+from faceshield_hf.whole_files import write_json
 
 
 def main(arguments: list[str]) -> None:
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> None:
         "kept_by_type": {"general": before["attack_type"], "spoof-aware": after["attack_type"]},
         "interpretations": told,
     }
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(out / "report.json", report)
     print(json.dumps(report, indent=2))
 
 

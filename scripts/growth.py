@@ -26,7 +26,7 @@ from typing import Any
 
 from process_memory import Peak, tree_megabytes
 
-from faceshield_hf.data.instruct.cache import write_whole
+from faceshield_hf.whole_files import write_whole
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,7 +61,7 @@ def main() -> None:
         found = json.loads(options.out.read_text(encoding="utf-8"))
     for name in options.only:
         found[name] = list(curve(name, (QUICK if options.quick else SIZES)[name]))
-        write_whole(options.out, json.dumps(found, indent=1).encode())
+        write_whole(options.out, json.dumps(found, indent=1))
     print(to_markdown(found))
     draw(options.plot, found)
 

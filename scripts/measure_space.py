@@ -25,7 +25,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from skimage import data
 
-from faceshield_hf.data.instruct.cache import write_whole
+from faceshield_hf.whole_files import write_whole
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,7 +73,7 @@ def replace_table(page: Path, table: str) -> None:
         new = replaced(page.read_text(encoding="utf-8"), table)
     except ValueError as error:
         sys.exit(f"{page}: {error}")
-    write_whole(page, new.encode())
+    write_whole(page, new)
 
 
 def measure(url: str, pid: int, calls: int) -> Iterator[tuple[str, str]]:

@@ -37,7 +37,7 @@ from soak_callers import Call, Tally, is_same, keep_asking, percentile
 from soak_hostile import drip, hang_up, send_garbage
 from soak_targets import QUESTION, Question, Server, Space, Target
 
-from faceshield_hf.data.instruct.cache import write_whole
+from faceshield_hf.whole_files import write_whole
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,7 +141,7 @@ def main() -> int:
     result["tracebacks"] = log.count("Traceback (most recent call last)")
     out = options.out / f"soak-{what}.json"
     details = {"calls": [asdict(call) for call in tally.calls], "memory": [asdict(sample) for sample in samples]}
-    write_whole(out, (json.dumps(result | details) + "\n").encode())
+    write_whole(out, json.dumps(result | details) + "\n")
     draw(options.plots / f"soak-{what}.png", what, tally, samples)
     print(to_markdown(result))
     for problem in result["problems"]:

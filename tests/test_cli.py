@@ -317,14 +317,6 @@ def test_drawings_show_the_boxes_and_leave_the_photos_alone(photos, fake):
     assert not list(photos.glob("*.part"))
 
 
-def test_stopping_while_a_file_is_written_leaves_the_old_one_and_no_piece(tmp_path):
-    (tmp_path / "table.csv").write_text("old")
-    with pytest.raises(KeyboardInterrupt), common.whole_file(tmp_path / "table.csv") as part:
-        part.write_text("half")
-        raise KeyboardInterrupt
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("table.csv", "old")]
-
-
 def test_stopping_keeps_what_was_judged(photos, fake, monkeypatch):
     original = fake.detect_batch
 
@@ -344,6 +336,7 @@ def test_a_table_that_cannot_be_written_is_one_line(photos, fake):
     result = run("detect", "dark.png", "--csv", "nofolder/out.csv")
     assert result.exit_code == 2
     assert "nofolder/out.csv" in result.stderr
+    assert not fake.calls  # told before anything was judged
     assert "Traceback" not in result.output
 
 

@@ -42,24 +42,6 @@ def one_line_errors() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-@contextlib.contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """Write a file whole or not at all, also when Ctrl-C comes in the middle.
-
-    Args:
-        target (`Path`): replaced when it exists.
-
-    Yields:
-        `Path`: where to write; it takes the target's place afterwards, and nothing is left of it otherwise.
-    """
-    part = target.with_name(target.name + ".part")
-    try:
-        yield part
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def load_detector(model: str | None, device: str | None) -> "FaceShield":
     """Load a checkpoint without transformers' own bars and load report on the terminal.
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceshield_hf.cli.common import ModelOption, load_detector, one_line_errors, whole_file
+from faceshield_hf.cli.common import ModelOption, load_detector, one_line_errors
 from faceshield_hf.decision import TASKS
 from faceshield_hf.tasks_faceshield import Task, Verdict
+from faceshield_hf.whole_files import whole_file
 
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def detect(
     judged: list[Judged] = []
     taken: set[Path] = set()
     with one_line_errors():
+        if csv_file is not None and not csv_file.absolute().parent.is_dir():  # before anything is judged in vain
+            raise ValueError(f"{csv_file} can't be written: there is no folder {csv_file.parent}, make it first")
         files, missing = find_images(paths)
         for name, error in missing:
             judged.append(Judged(name, name, error=error))

@@ -43,6 +43,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from tqdm.auto import tqdm
 
 from faceshield_hf.tasks_faceshield import Box
+from faceshield_hf.whole_files import write_whole
 
 
 Corners = tuple[float, float, float, float]
@@ -375,9 +376,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for file, reason in report.skipped:
         print(f"skipped {file}: {reason}")  # noqa: T201
     if given.out:
-        part = given.out.with_name(f".{given.out.name}.part")
-        part.write_text(table, encoding="utf-8")
-        os.replace(part, given.out)
+        write_whole(given.out, table)
     worst = report.worst()
     print(f"highest nuisance AUC {worst:.3f}, limit {given.limit:.2f}")  # noqa: T201
     return int(not worst < given.limit)

@@ -25,7 +25,6 @@ Example:
 import csv
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -36,6 +35,7 @@ from faceshield_hf.data.samples import Sample, read_row
 from faceshield_hf.data.schema import SPLITS
 from faceshield_hf.data.simulate import DOMAINS, list_faces, simulate_folder
 from faceshield_hf.tasks_faceshield import Task
+from faceshield_hf.whole_files import whole_file
 
 
 FORMAT = 1  # raised when the same settings would give other questions; images have their own number
@@ -254,10 +254,8 @@ def _check(settings: BenchmarkSettings) -> None:
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write so that a reader sees all of the file or nothing."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="\n") as file:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(lines)
-    os.replace(part, path)
 
 
 def _sha256(path: Path) -> str:

@@ -27,6 +27,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,6 +37,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from faceshield_hf.data.schema import SPLITS, record_faults
+from faceshield_hf.whole_files import whole_file
 
 
 _JSONL = re.compile(rf"({'|'.join(SPLITS)})([-_.].*)?\.jsonl")
@@ -99,8 +101,8 @@ def validate_dataset(
     """
     report, seen = Report(listing=Path(listing) if listing else None), _Seen()
     files, base = _files(Path(data))
-    partial = report.listing.with_name(report.listing.name + ".partial") if report.listing else None
-    with (partial or Path(os.devnull)).open("w", encoding="utf-8") as out:
+    listed = whole_file(report.listing) if report.listing else nullcontext(Path(os.devnull))
+    with listed as part, part.open("w", encoding="utf-8") as out:
         for file in files:
             name = file.relative_to(base).as_posix()
             for row, record in tqdm(_records(file, images), desc=f"checking {name}", unit="record"):
@@ -114,8 +116,6 @@ def validate_dataset(
                         raise ValueError(str(bad))
                     report.bad[column] += 1
                     out.write(json.dumps(asdict(bad)) + "\n")
-    if report.listing and partial:
-        os.replace(partial, report.listing)
     return report
 
 

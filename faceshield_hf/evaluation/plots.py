@@ -11,7 +11,6 @@ Example:
     ['APCER (pooled)']
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from faceshield_hf.evaluation.summary import with_scores
 from faceshield_hf.image_input_faceshield import to_rgb_image
 from faceshield_hf.tasks_faceshield import QUESTIONS, AttackType, Box, Task
 from faceshield_hf.visualize import draw_boxes, importance_map
+from faceshield_hf.whole_files import whole_file
 
 
 _TICKS = (0.001, 0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
@@ -221,16 +221,14 @@ def _axes(title: str, x: str, y: str, size: float = 5) -> tuple[Any, Any]:
 
 
 def _save_figure(figure: Any, path: Path) -> Path:
-    partial = path.with_name(f".{path.name}.partial")
-    figure.savefig(partial, format="png", dpi=120)
-    os.replace(partial, path)
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", dpi=120)
     return path
 
 
 def _save_image(image: Image.Image, path: Path) -> Path:
-    partial = path.with_name(f".{path.name}.partial")
-    image.save(partial, format="PNG")
-    os.replace(partial, path)
+    with whole_file(path) as part:
+        image.save(part, format="PNG")
     return path
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from faceshield_hf.evaluation.cells import Report
 from faceshield_hf.evaluation.details import sections
-from faceshield_hf.evaluation.results import write_json, write_text
 from faceshield_hf.evaluation.tables import paper_tables
+from faceshield_hf.whole_files import write_json, write_whole
 
 
 # These are no shares.
@@ -35,7 +35,7 @@ def write_report(report: Report, folder: str | Path, beside: Sequence[Report] = 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "report.json", dict(report))
     plots = sorted(path.relative_to(folder) for path in folder.glob("plots/*.png"))
-    write_text(folder / "report.md", markdown_report(report, beside, [path.as_posix() for path in plots]))
+    write_whole(folder / "report.md", markdown_report(report, beside, [path.as_posix() for path in plots]))
 
 
 def markdown_report(report: Report, beside: Sequence[Report] = (), plots: Sequence[str] = ()) -> str:

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faceshield_hf.whole_files import write_json
+
 
 @dataclass(frozen=True)
 class Said:
@@ -90,18 +92,6 @@ def claim_folder(folder: str | Path, made_by: dict[str, Any]) -> None:
             )
         return
     write_json(path, wanted)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON as a whole or not at all; NaN is refused, since other programs can't read it."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file as a whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def _cut_torn_line(file: Any) -> None:

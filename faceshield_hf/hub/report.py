@@ -10,7 +10,6 @@ Example:
     ['auc', 'hter', 'accuracy', 'acc_iou50']
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from faceshield_hf.version import __version__
+from faceshield_hf.whole_files import write_json
 
 
 _TASK = "image-text-to-text"
@@ -158,8 +158,7 @@ def write_model_card(folder: str | Path, reports: Mapping[str, dict[str, Any]], 
     table = results_table(reports)
     text = _TEMPLATE.format(metadata=data.to_yaml(), version=__version__, seed=seed, table=table)
     ModelCard(text).save(Path(folder) / "README.md")
-    path = Path(folder) / "report.json"
-    path.write_text(json.dumps(dict(reports), indent=2) + "\n", encoding="utf-8")
+    write_json(Path(folder) / "report.json", dict(reports))
 
 
 def _title(name: str) -> str:

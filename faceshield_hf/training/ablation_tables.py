@@ -34,9 +34,10 @@ def metrics_of(report: Mapping[str, Any]) -> dict[str, float]:
         report (`Mapping`): the evaluation's report.
 
     Returns:
-        `dict`: metric -> value; not-a-number for one that the report lacks.
+        `dict`: metric -> value; not-a-number for one that the report lacks or could not say.
     """
-    return {name: report.get(part, {}).get(key, math.nan) for name, (part, key, _) in METRICS.items()}
+    found = {name: report.get(part, {}).get(key) for name, (part, key, _) in METRICS.items()}
+    return {name: math.nan if value is None else value for name, value in found.items()}
 
 
 def table_rows(values: Mapping[str, Mapping[int, Mapping[str, float]]]) -> list[dict[str, Any]]:
@@ -65,23 +66,23 @@ def table_rows(values: Mapping[str, Mapping[int, Mapping[str, float]]]) -> list[
     return rows
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
     """Mean and its 95 % interval by Student's t.
 
     Args:
-        values (`Sequence[float]`): one a seed.
+        values (`Sequence[float]`): one a seed; not-a-number counts for none.
 
     Returns:
-        `tuple[float, float, float]`: mean, lower and upper end; not-a-number where there are too few values.
+        `tuple`: mean, lower and upper end; `None` where there are too few values.
     """
     from scipy.stats import t
 
-    known = np.array([value for value in values if value is not None and not math.isnan(value)])
+    known = np.array([value for value in values if not math.isnan(value)])
     if not len(known):
-        return math.nan, math.nan, math.nan
+        return None, None, None
     mean = float(known.mean())
     if len(known) == 1:
-        return mean, math.nan, math.nan
+        return mean, None, None
     half = float(t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / math.sqrt(len(known)))
     return mean, mean - half, mean + half
 
@@ -115,16 +116,18 @@ def _cell(told: dict[str, Any]) -> str:
     return text
 
 
-def _number(told: dict[str, float], sign: bool = False) -> str:
-    if math.isnan(told["mean"]):
+def _number(told: dict[str, float | None], sign: bool = False) -> str:
+    mean, low, high = told["mean"], told["low"], told["high"]
+    if mean is None:
         return "-"
-    text = f"{100 * told['mean']:{'+' if sign else ''}.1f}"
-    return text if math.isnan(told["low"]) else f"{text} [{100 * told['low']:.1f}, {100 * told['high']:.1f}]"
+    text = f"{100 * mean:{'+' if sign else ''}.1f}"
+    return text if low is None or high is None else f"{text} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _clear(difference: dict[str, float]) -> bool:
-    """Whether an interval leaves out zero."""
-    return difference["low"] > 0 or difference["high"] < 0
+def _clear(difference: dict[str, float | None]) -> bool:
+    """Whether an interval leaves out zero; none does not."""
+    low, high = difference["low"], difference["high"]
+    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def _in_words(row: dict[str, Any], reference: str) -> str:

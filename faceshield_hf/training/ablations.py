@@ -31,9 +31,9 @@ from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.detector import FaceShield
 from faceshield_hf.evaluation.evaluate import collect, summarize
 from faceshield_hf.evaluation.metrics import eer_threshold
-from faceshield_hf.evaluation.results import write_text
 from faceshield_hf.evaluation.scorers import FaceShieldScorer
 from faceshield_hf.training.ablation_tables import markdown, metrics_of, table_rows
+from faceshield_hf.whole_files import write_json, write_whole
 
 
 STAGES = ("pretrain", "sft")
@@ -149,7 +149,7 @@ def run_one(arguments: AblationArguments, variant: str, seed: int, recipes: Path
         if not (folder / stage / "run.json").is_file():
             launch(folder, stage, settings[stage], arguments.processes, recipes)
     result = {"settings": settings, "report": judge_run(arguments, folder)}
-    write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
+    write_json(folder / "result.json", result)
     if not arguments.keep_weights:
         for stage in STAGES:
             shutil.rmtree(folder / stage)
@@ -296,7 +296,7 @@ def write_tables(arguments: AblationArguments, titles: Sequence[str]) -> Path:
     tables = {title: table_rows(read_values(arguments, arguments.tables[title])) for title in titles}
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "ablations.json", json.dumps(tables, indent=2) + "\n")
+    write_json(out / "ablations.json", tables)
     text = [
         "# Ablations\n",
         f"Mean over the seeds {', '.join(map(str, arguments.seeds))} and its 95 % interval (Student's t over seeds; "
@@ -305,9 +305,7 @@ def write_tables(arguments: AblationArguments, titles: Sequence[str]) -> Path:
         "still have one.\n",
         *(f"## {title}\n\n{markdown(rows)}\n" for title, rows in tables.items()),
     ]
-    path = out / "ablations.md"
-    path.write_text("\n".join(text), encoding="utf-8")
-    return path
+    return write_whole(out / "ablations.md", "\n".join(text))
 
 
 def _reason(log: str) -> str:

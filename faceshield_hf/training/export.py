@@ -18,10 +18,10 @@ from faceshield_hf.configuration_faceshield import FaceShieldConfig
 from faceshield_hf.evaluation.calibration import fit_margin, fit_temperature, from_log_odds, log_odds
 from faceshield_hf.evaluation.judged import Judged
 from faceshield_hf.evaluation.metrics import eer_threshold
-from faceshield_hf.evaluation.results import write_text
 from faceshield_hf.evaluation.summary import with_scores
 from faceshield_hf.modeling_faceshield import FaceShieldForConditionalGeneration
 from faceshield_hf.processing_faceshield import FaceShieldProcessor
+from faceshield_hf.whole_files import write_json
 
 
 def calibrate(judged: Sequence[Judged], folder: str | Path) -> dict[str, float]:
@@ -82,4 +82,4 @@ def _change_json(path: Path, values: dict) -> None:
     """Change some keys of a JSON file; the file is replaced as a whole."""
     content = json.loads(path.read_text(encoding="utf-8"))
     content.update(values)
-    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+    write_json(path, content, sort_keys=True)

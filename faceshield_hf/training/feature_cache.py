@@ -15,8 +15,6 @@ Example:
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from tqdm.auto import tqdm
 
 from faceshield_hf.processing_faceshield import IMAGE_TOKEN, FaceShieldProcessor
 from faceshield_hf.version import __version__
+from faceshield_hf.whole_files import whole_file
 
 
 FORMAT = 1
@@ -157,10 +156,8 @@ class FeatureCache:
         keys = list(rows)
         tensors = {name: torch.stack([rows[key][name] for key in keys]) for name in rows[keys[0]]}
         name = hashlib.sha256("".join(keys).encode()).hexdigest()[:20]
-        handle, temporary = tempfile.mkstemp(suffix=".part", dir=self.folder)
-        os.close(handle)
-        save_file(tensors, temporary, metadata={"keys": json.dumps(keys)})
-        os.replace(temporary, self.folder / f"{name}.safetensors")
+        with whole_file(self.folder / f"{name}.safetensors", several_writers=True) as part:
+            save_file(tensors, part, metadata={"keys": json.dumps(keys)})
 
 
 def check_frozen(model: Any) -> None:

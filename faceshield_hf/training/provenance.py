@@ -9,7 +9,6 @@ Example:
 """
 
 import hashlib
-import json
 import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -20,8 +19,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from transformers import TrainerCallback
 
-from faceshield_hf.evaluation.results import write_text
 from faceshield_hf.version import __version__
+from faceshield_hf.whole_files import write_json
 
 
 FILE = "run.json"
@@ -139,7 +138,7 @@ class ProvenanceCallback(TrainerCallback):
 
 
 def _write_json(path: Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+    write_json(path, content, sort_keys=True, allow_nan=True)
 
 
 def _hub_commit(data: str, revision: str | None) -> str | None:

@@ -168,7 +168,7 @@ def test_a_full_disk_keeps_what_is_finished_and_the_build_goes_on(images, tmp_pa
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(ValueError, match=r"the disk of .* is full: 3 of 5 shards are finished and kept"):
         build_dataset(settings(images, tmp_path / "out"), progress=False)
-    assert not list((tmp_path / "out").rglob("*.partial"))
+    assert not list((tmp_path / "out").rglob("*.part"))
     monkeypatch.setattr(pq, "write_table", write)
     build_dataset(settings(images, tmp_path / "out"), progress=False)
     build_dataset(settings(images, tmp_path / "other"), progress=False)

@@ -84,7 +84,7 @@ def test_the_files_are_whole_and_readable_by_others(run, tmp_path):
         with Image.open(tmp_path / "plots" / f"{name}.png") as picture:
             picture.load()
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 2  # drawn, not blank
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_importance_is_drawn_for_both_views_and_every_question(run, shield, tmp_path):  # noqa: F811

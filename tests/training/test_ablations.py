@@ -57,9 +57,9 @@ def put_result(told, variant, seed, value):
 def test_the_interval_over_seeds_is_students():
     # 0.8, 0.9, 1.0: deviation 0.1, t(0.975, 2) = 4.3027, half width 4.3027 * 0.1 / sqrt(3) = 0.2484
     assert mean_interval([0.8, 0.9, 1.0]) == pytest.approx((0.9, 0.6516, 1.1484), abs=1e-4)
-    mean, low, high = mean_interval([0.5])
-    assert mean == 0.5
-    assert low != low and high != high  # one seed has no interval
+    assert mean_interval([0.5]) == (0.5, None, None)  # one seed has no interval
+    assert mean_interval([0.5, float("nan")]) == (0.5, None, None)
+    assert mean_interval([]) == (None, None, None)
 
 
 def test_differences_are_taken_seed_by_seed(tmp_path):
@@ -169,6 +169,8 @@ def test_a_toy_run_trains_judges_and_is_not_done_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(ablations, "launch", launch_here)
     path = run_ablations(told, RECIPES)
     assert "| no view | 1 |" in path.read_text()
+    told_again = json.loads(path.with_suffix(".json").read_text())["View"][0]["metrics"]["AUC"]
+    assert told_again["low"] is None  # one seed has no interval, and JSON no not-a-number
     folder = run_folder(told, "no view", 0)
     assert yaml.safe_load((folder / "sft.yaml").read_text())["model_fields"] == {"use_sav": False}
     assert json.loads((folder / "result.json").read_text())["report"]["images"] == 4

@@ -20,9 +20,9 @@ from PIL import Image
 
 from faceshield_hf.data.build.card import losses_table
 from faceshield_hf.data.build.statistics import BOX_BINS, CLIP_BINS, WORD_BINS
-from faceshield_hf.data.instruct.cache import write_whole
 from faceshield_hf.data.simulate.sheet import contact_sheet
 from faceshield_hf.tasks_faceshield import AttackType, Box
+from faceshield_hf.whole_files import write_whole
 
 
 _PER_TYPE = 4
@@ -79,7 +79,7 @@ def write_report(folder: str | Path, counts: Mapping[str, Any], title: str) -> P
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
     page = f'<!doctype html><html lang="en">{head}<h1>{html.escape(title)}</h1>{summary}{body}</html>\n'
     path = folder / "report.html"
-    write_whole(path, page.encode())
+    write_whole(path, page)
     return path
 
 

@@ -29,7 +29,7 @@ from faceshield_hf.data.build.config import Config
 from faceshield_hf.data.build.inputs import Inputs
 from faceshield_hf.data.build.shards import ShardBuilder, shard_bounds
 from faceshield_hf.data.build.statistics import add_counts
-from faceshield_hf.data.instruct.cache import write_whole
+from faceshield_hf.whole_files import whole_file, write_json
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _claim(out: Path, work: Path, config: Config, inputs: Inputs, processes: Pro
                     f"{out} holds a build with other {', '.join(differing) or 'images or reviews'}: choose another "
                     f"out, or delete {out} and {work}"
                 )
-        write_whole(claimed, json.dumps(settings, indent=2).encode())
+        write_json(claimed, settings)
     processes.wait()
 
 
@@ -184,15 +184,13 @@ def _finish(config: Config, inputs: Inputs, bounds: list[tuple[int, int]], work:
         add_counts(counts, json.loads((work / "shards" / f"{number:05d}.json").read_text(encoding="utf-8")))
     if not counts["records"]:
         raise ValueError(f"not one record was made; {work / 'skipped'} says why for each of {len(inputs)} images")
-    partial = work / "skipped.jsonl"
-    with partial.open("wb") as whole:
+    with whole_file(out / "skipped.jsonl") as part, part.open("wb") as whole:
         for number in range(len(bounds)):
             whole.write((work / "skipped" / f"{number:05d}.jsonl").read_bytes())
-    os.replace(partial, out / "skipped.jsonl")
     write_card(out, counts, config.card)
     write_report(out, counts, config.card.title)
     told = {"counts": counts, "digest": inputs.digest, "settings": config.deciding()}
-    write_whole(out / "build.json", (json.dumps(told, indent=2, sort_keys=True) + "\n").encode())
+    write_json(out / "build.json", told, sort_keys=True)
 
 
 def _counting_warner(most: int = 5) -> Callable[[str], None]:

@@ -12,7 +12,6 @@ Example:
 import functools
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from faceshield_hf.data.filters.judge import judge
 from faceshield_hf.data.filters.keywords import keyword_fault, own_words
 from faceshield_hf.data.filters.slips import slip
 from faceshield_hf.data.instruct.assistants import Assistant, AssistantConfig, make_assistant
-from faceshield_hf.data.instruct.cache import write_whole
 from faceshield_hf.data.instruct.drafts import Draft, Picture, plan_questions
 from faceshield_hf.data.instruct.paraphrase import paraphrase
 from faceshield_hf.data.instruct.prompts import PROMPT_VERSION
@@ -36,6 +34,7 @@ from faceshield_hf.data.instruct.writing import write_answers
 from faceshield_hf.data.review.decisions import Verdicts, apply_decision
 from faceshield_hf.data.schema import SPLITS, features, validate_record
 from faceshield_hf.tasks_faceshield import Task
+from faceshield_hf.whole_files import whole_file, write_json, write_whole
 
 
 class ShardBuilder:
@@ -174,8 +173,8 @@ class ShardBuilder:
             record["provenance"]["filters"] = json.dumps({**draft.filters, "fault": draft.fault}, sort_keys=True)
         write_parquet(self.work / "rejected" / f"{number:05d}.parquet", told)
         lines = "".join(skip.line() for skip in skips)
-        write_whole(self.work / "skipped" / f"{number:05d}.jsonl", lines.encode())
-        write_whole(self.work / "shards" / f"{number:05d}.json", json.dumps(stats, sort_keys=True).encode())
+        write_whole(self.work / "skipped" / f"{number:05d}.jsonl", lines)
+        write_json(self.work / "shards" / f"{number:05d}.json", stats, sort_keys=True)
 
     @functools.cached_property
     def _writer(self) -> Assistant | TemplateAssistant:
@@ -228,16 +227,10 @@ def write_parquet(path: Path, records: list[dict[str, Any]]) -> None:
     if not records:
         path.unlink(missing_ok=True)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     table = pa.Table.from_pylist(records, schema=features().arrow_schema)
-    try:
+    with whole_file(path) as part:
         # The dictionary holds each different image once; the default limit of a megabyte would give it up.
-        pq.write_table(table, partial, compression="zstd", dictionary_pagesize_limit=1 << 30)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        pq.write_table(table, part, compression="zstd", dictionary_pagesize_limit=1 << 30)
 
 
 def _run(name: str, drafts: Sequence[Draft], stats: dict[str, Any], fault: Callable[[Draft], str]) -> None:

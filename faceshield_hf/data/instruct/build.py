@@ -25,6 +25,7 @@ from faceshield_hf.data.instruct.template import TemplateAssistant
 from faceshield_hf.data.samples import Sample
 from faceshield_hf.data.schema import validate_record
 from faceshield_hf.tasks_faceshield import QUESTIONS, Task
+from faceshield_hf.whole_files import whole_file
 
 
 # The canonical wording is what scoring and the detector ask: it must be known best.
@@ -99,14 +100,11 @@ def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:
         `int`: how many were written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(path.suffix + ".partial")
     count = 0
-    with partial.open("w", encoding="utf-8") as out:
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
         for record in records:
             image = Path(record["image"])
             seen = image if image.is_absolute() else Path(os.path.relpath(image, path.parent))
             out.write(json.dumps(record | {"image": seen.as_posix()}) + "\n")
             count += 1
-    os.replace(partial, path)
     return count

@@ -13,9 +13,9 @@ Example:
 """
 
 import json
-import os
-import tempfile
 from pathlib import Path
+
+from faceshield_hf.whole_files import write_json
 
 
 class AnswerCache:
@@ -37,7 +37,7 @@ class AnswerCache:
 
     def put(self, digest: str, text: str, cost: float = 0.0) -> None:
         """Store an answer and what it cost."""
-        write_whole(self._path(digest), json.dumps({"text": text, "cost": cost}).encode())
+        write_json(self._path(digest), {"text": text, "cost": cost}, several_writers=True)
 
     def costs(self) -> tuple[float, float]:
         """What all stored answers cost together, and what the dearest did."""
@@ -52,25 +52,3 @@ class AnswerCache:
 
     def _path(self, digest: str) -> Path:
         return self.folder / digest[:2] / f"{digest}.json"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears only when it is whole; a failed write leaves nothing behind.
-
-    Args:
-        path (`Path`): the file; its folder is made.
-        content (`bytes`): what goes in.
-
-    Raises:
-        OSError: when it can't be written, such as on a full disk.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-        os.chmod(partial, 0o644)  # mkstemp makes files that only their owner can read
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise

@@ -30,6 +30,7 @@ from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
 from faceshield_hf.tasks_faceshield import AttackType
+from faceshield_hf.whole_files import whole_file, write_json, write_whole
 
 from .core import Simulated, render
 from .domains import DOMAINS
@@ -211,7 +212,7 @@ def _simulate_face(job: _Job) -> None:
         rows = _rows(job)
     finally:
         cv2.setNumThreads(threads)
-    _write(_record_file(job), "".join(json.dumps(row) + "\n" for row in rows).encode())
+    write_whole(_record_file(job), "".join(json.dumps(row) + "\n" for row in rows), several_writers=True)
 
 
 def _rows(job: _Job) -> list[dict]:
@@ -229,7 +230,7 @@ def _rows(job: _Job) -> list[dict]:
         rng = np.random.default_rng(np.random.SeedSequence([job.seed, k, *words]))
         made = render(source, kind, rng, DOMAINS[job.domain])
         file_name = f"images/{job.index:06d}_{k:03d}_{name.lower().replace(' ', '-')}.jpg"
-        _write(Path(job.out) / file_name, made.jpeg)
+        write_whole(Path(job.out) / file_name, made.jpeg, several_writers=True)
         rows.append(_row(made, file_name, job))
     return rows
 
@@ -255,16 +256,15 @@ def _row(made: Simulated, file_name: str, job: _Job) -> dict:
 
 def _collect(jobs: list[_Job], skipped: list[dict], out: Path) -> Path:
     """Join the faces' records in order, line by line."""
-    target, part = out / "metadata.jsonl", out / ".simulate" / "metadata.part"
-    with part.open("w", encoding="utf-8") as file:
+    target = out / "metadata.jsonl"
+    with whole_file(target) as part, part.open("w", encoding="utf-8") as file:
         for job in jobs:
             for line in _record_file(job).read_text(encoding="utf-8").splitlines():
                 if '"file_name"' in line:
                     file.write(line + "\n")
                 else:
                     skipped.append(json.loads(line))
-    os.replace(part, target)
-    _write(out / "skipped.jsonl", "".join(json.dumps(row) + "\n" for row in skipped).encode())
+    write_whole(out / "skipped.jsonl", "".join(json.dumps(row) + "\n" for row in skipped))
     return target
 
 
@@ -319,7 +319,7 @@ def _claim(out: Path, settings: dict) -> None:
         raise ValueError(f"{out} holds a data set of another origin: give another folder")
     for folder in ("images", ".simulate/faces"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    _write(file, json.dumps(settings, indent=2).encode())
+    write_json(file, settings, several_writers=True)
 
 
 def _subject(source: str) -> str:
@@ -328,16 +328,6 @@ def _subject(source: str) -> str:
 
 def _record_file(job: _Job) -> Path:
     return Path(job.out) / ".simulate" / "faces" / f"{job.index:06d}.jsonl"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write so that a reader sees all of the file or nothing."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _digest(*words: str) -> str:

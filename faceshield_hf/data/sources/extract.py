@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from faceshield_hf.data.samples import TABLE, Sample
+from faceshield_hf.whole_files import whole_file, write_json, write_whole
 
 from .common import Recording, Skipped, Splits
 from .crop import Crop
@@ -158,7 +159,7 @@ def _extract_one(job: _Job) -> dict[str, Any]:
             continue
         file_name = image_name(job.item.name, sample.attributes["frame"], job.encoding)
         content = sample.content if sample.content is not None else encode(sample.open(), job.encoding)
-        _write(Path(job.out) / file_name, content)
+        write_whole(Path(job.out) / file_name, content)
         rows.append(_row(sample, file_name))
     return {"name": job.item.name, "rows": rows, "skipped": skipped}
 
@@ -210,7 +211,7 @@ def _claim(out: Path, home: Path, settings: dict[str, Any]) -> None:
     elif (out / TABLE).exists():
         raise ValueError(f"{out} holds a {TABLE} that was not extracted: give another folder")
     else:
-        _write(file, json.dumps(settings, indent=1).encode())
+        write_json(file, settings)
 
 
 def _mend(journal: Path) -> set[str]:
@@ -233,11 +234,12 @@ def _collect(journal: Path, out: Path) -> Extracted:
     """Turn the journal into the tables, line by line."""
     result = Extracted(out / TABLE)
     subjects: dict[str, str] = {}
-    parts = {name: out / ".extract" / f"{name}.part" for name in (TABLE, SKIPPED)}
     with (
         journal.open(encoding="utf-8") as lines,
-        parts[TABLE].open("w", encoding="utf-8") as table,
-        parts[SKIPPED].open("w", encoding="utf-8") as skipped,
+        whole_file(out / TABLE) as table_part,
+        whole_file(out / SKIPPED) as skipped_part,
+        table_part.open("w", encoding="utf-8") as table,
+        skipped_part.open("w", encoding="utf-8") as skipped,
     ):
         for line in lines:
             entry = json.loads(line)
@@ -250,18 +252,8 @@ def _collect(journal: Path, out: Path) -> Extracted:
             for item in entry["skipped"]:
                 _line(skipped, item)
                 result.skipped[item["reason"][:80]] += 1
-    for name, part in parts.items():
-        os.replace(part, out / name)
     return result
 
 
 def _line(file: IO[str], value: dict[str, Any]) -> None:
     file.write(json.dumps(value) + "\n")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)

@@ -17,7 +17,6 @@ Example:
 
 import csv
 import io
-import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +25,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
+
+from faceshield_hf.whole_files import whole_file
 
 from .common import (
     Reader,
@@ -81,17 +82,16 @@ def convert(source: str | Path, out: str | Path) -> Path:
             ("image", arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])),
         ]
     )
-    partial = out.with_name(out.name + ".partial")
     total = len(data["identifiers"])
     with (
-        parquet.ParquetWriter(partial, schema) as writer,
+        whole_file(out) as part,
+        parquet.ParquetWriter(part, schema) as writer,
         tqdm(total=total, desc="converting PADISI", unit="image") as bar,
     ):
         for start in range(0, total, _GROUP):
             rows = [_row(data, index) for index in range(start, min(start + _GROUP, total))]
             writer.write_table(arrow.Table.from_pylist(rows, schema))
             bar.update(len(rows))
-    os.replace(partial, out)
     scratch.unlink(missing_ok=True)
     return out
 

@@ -25,7 +25,6 @@ import bz2
 import gzip
 import io
 import lzma
-import os
 import pickle
 import struct
 import zlib
@@ -35,6 +34,8 @@ from typing import IO, Any
 
 import numpy as np
 from tqdm.auto import tqdm
+
+from faceshield_hf.whole_files import whole_file
 
 
 class _RefusedError(Exception):
@@ -213,10 +214,10 @@ def _unpacked(path: Path, scratch: Path) -> Path:
         return path
     if scratch.is_file() and scratch.stat().st_mtime >= path.stat().st_mtime:
         return scratch
-    partial = scratch.with_name(scratch.name + ".partial")
     with (
         path.open("rb") as packed,
-        partial.open("wb") as out,
+        whole_file(scratch) as part,
+        part.open("wb") as out,
         tqdm(total=path.stat().st_size, desc=f"unpacking {path.name}", unit="B", unit_scale=True) as bar,
     ):
         try:
@@ -233,7 +234,6 @@ def _unpacked(path: Path, scratch: Path) -> Path:
             if error.errno is not None:  # the disk's own; bz2 and gzip complain of bad data without a number
                 raise
             raise ValueError(f"{path} is damaged ({error}): download it again") from error
-    os.replace(partial, scratch)
     return scratch
 
 

@@ -115,18 +115,19 @@ def test_two_processes_write_the_same_bytes_as_one(wmca, tmp_path):
 
 
 def test_a_full_disk_is_an_error_not_a_skipped_image(wmca, tmp_path, monkeypatch):
-    def full(path, content):
-        raise OSError(28, "No space left on device")
-
     extract("wmca", wmca, tmp_path / "whole", workers=1)
     (tmp_path / "out").mkdir()
-    real = extraction._write
-    monkeypatch.setattr(extraction, "_write", lambda path, content: (
-        full(path, content) if path.suffix == ".png" else real(path, content)
-    ))  # fmt: skip
+    real = extraction.write_whole
+
+    def full(path, content):
+        if path.suffix == ".png":
+            raise OSError(28, "No space left on device")
+        return real(path, content)
+
+    monkeypatch.setattr(extraction, "write_whole", full)
     with pytest.raises(OSError, match="No space left"):
         extract("wmca", wmca, tmp_path / "out", workers=1)
-    monkeypatch.setattr(extraction, "_write", real)
+    monkeypatch.setattr(extraction, "write_whole", real)
     extract("wmca", wmca, tmp_path / "out", workers=1)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
