@@ -134,6 +134,30 @@ def load_checkpoint(
     return model.to(device).eval(), processor
 
 
+def set_token_budget(
+    model: FaceShieldForConditionalGeneration, processor: FaceShieldProcessor, budget: int | None
+) -> None:
+    """Let only the most important visual tokens through to the language model, or all again.
+
+    Args:
+        model (`FaceShieldForConditionalGeneration`): its configuration is changed.
+        processor (`FaceShieldProcessor`): writes as many placeholders.
+        budget (`int`, *optional*): tokens an image; all when `None`.
+
+    Raises:
+        ValueError: when it is below 1 or above the tokens that an image has.
+    """
+    fields = model.config.to_dict() | {"vision_token_budget": budget}
+    checked = type(model.config).from_dict(fields).vision_token_budget
+    before, processor.vision_token_budget = processor.vision_token_budget, None
+    whole = processor.num_image_tokens
+    processor.vision_token_budget = before
+    if checked is not None and checked > whole:
+        raise ValueError(f"vision_token_budget is {checked}, but an image has only {whole} tokens: lower it")
+    processor.vision_token_budget = checked
+    model.config.vision_token_budget = checked
+
+
 def check_sizes(folder: Path) -> None:
     """Compare what a checkpoint's configuration says with what its weights are, before anything of it is allocated.
 

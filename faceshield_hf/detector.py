@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from faceshield_hf.asking import Asker
-from faceshield_hf.checkpoints import load_checkpoint, resolve_checkpoint
+from faceshield_hf.checkpoints import load_checkpoint, resolve_checkpoint, set_token_budget
 from faceshield_hf.decision import TASKS, compose
 from faceshield_hf.image_input_faceshield import to_rgb_image
 from faceshield_hf.modeling_faceshield import FaceShieldForConditionalGeneration
@@ -77,6 +77,7 @@ class FaceShield:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         revision: str | None = None,
+        vision_token_budget: int | None = None,
     ) -> "FaceShield":
         """Load a checkpoint.
 
@@ -85,15 +86,20 @@ class FaceShield:
             device (`str` or `torch.device`, *optional*): the fastest one there is when `None`.
             dtype (`str` or `torch.dtype`, *optional*): float32 on the CPU, the checkpoint's own elsewhere when `None`.
             revision (`str`, *optional*): branch, tag or commit of a Hub id.
+            vision_token_budget (`int`, *optional*): visual tokens that the language model reads, the most important
+                ones for the question; as the checkpoint says when `None`.
 
         Returns:
             [`FaceShield`]: ready to use.
 
         Raises:
-            ValueError: when the checkpoint is missing, not whole, broken, or of another kind of model.
+            ValueError: when the checkpoint is missing, not whole, broken, or of another kind of model, and for a
+                budget below 1 or above the tokens that an image has.
         """
         folder, name = resolve_checkpoint(path, revision)
         model, processor = load_checkpoint(folder, device, dtype)
+        if vision_token_budget is not None:
+            set_token_budget(model, processor, vision_token_budget)
         # Nobody else holds this model, so that its convolutions may be made for inference alone.
         fold_batch_norms(model.model.vision_tower.eval())
         model.model.vision_tower.to(memory_format=torch.channels_last)

@@ -316,6 +316,26 @@ def test_a_token_budget_goes_through_score_and_all_tasks(photos, tmp_path):
     assert verdict.score == pytest.approx(small.model.score(inputs).item(), abs=1e-6)
 
 
+def test_a_token_budget_is_given_when_the_checkpoint_is_loaded(photos, tmp_path, tiny_folder):
+    built_in = FaceShield.from_pretrained(make_tiny_checkpoint(tmp_path / "b", vision_token_budget=5), device="cpu")
+    given = FaceShield.from_pretrained(tiny_folder, device="cpu", vision_token_budget=5)
+    plain = FaceShield.from_pretrained(tiny_folder, device="cpu")
+    assert given.model.config.vision_token_budget == given.processor.num_image_tokens == 5
+    whole = plain.processor.num_image_tokens
+    assert whole > 5 and plain.model.config.vision_token_budget is None
+    for photo in photos:
+        found, expected = given.detect(photo, quality=False), built_in.detect(photo, quality=False)
+        assert (found.score, found.answers) == (expected.score, expected.answers)
+    everything = FaceShield.from_pretrained(tiny_folder, device="cpu", vision_token_budget=whole)
+    assert everything.detect(photos[0], quality=False).answers == plain.detect(photos[0], quality=False).answers
+
+
+@pytest.mark.parametrize("budget, said", [(0, "must be at least 1"), (10_000, "has only")])
+def test_a_token_budget_out_of_range_is_refused(tiny_folder, budget, said):
+    with pytest.raises(ValueError, match=said):
+        FaceShield.from_pretrained(tiny_folder, device="cpu", vision_token_budget=budget)
+
+
 # ---- conversations ----
 
 

@@ -116,7 +116,12 @@ def make_scorer(options: argparse.Namespace, train: Sequence[Sample], out: Path)
     if options.scorer == "faceshield":
         from faceshield_hf.detector import FaceShield
 
-        return FaceShieldScorer(FaceShield.from_pretrained(options.model, device, revision=options.revision), tasks)
+        detector = FaceShield.from_pretrained(
+            options.model, device, revision=options.revision, vision_token_budget=options.token_budget
+        )
+        return FaceShieldScorer(detector, tasks)
+    if options.token_budget is not None:
+        raise ValueError(f"--token-budget is for --scorer faceshield, not {options.scorer}: leave it out")
     if options.model is None:
         raise ValueError(f"--scorer {options.scorer} needs --model")
     if options.scorer == "csv":
@@ -210,6 +215,9 @@ def _add_system(group: argparse._ArgumentGroup) -> None:
         help="folder or Hub id (default: the embedded checkpoint); resnet: also tiny, 18, 50; csv: the file",
     )
     group.add_argument("--revision", help="branch, tag or commit of a Hub id")
+    group.add_argument(
+        "--token-budget", type=int, help="visual tokens that a FaceShield checkpoint's language model reads"
+    )
     group.add_argument("--device", help="such as cpu or cuda; the fastest there is by default")
     group.add_argument("--trust-remote-code", action="store_true", help="let a zero-shot model bring code of its own")
     group.add_argument(

@@ -86,14 +86,14 @@ class FaceShieldScorer:
         return said
 
     def made_by(self) -> dict[str, Any]:
-        """The checkpoint and the tasks."""
-        tasks = [task.value for task in self.tasks]
+        """The checkpoint, its token budget if it has one, and the tasks."""
+        budget = self.detector.model.config.vision_token_budget
         return {
             "scorer": "faceshield",
             "model": self.name,
             "weights": weights_digest(self.detector.model),
-            "tasks": tasks,
-        }
+            "tasks": [task.value for task in self.tasks],
+        } | ({} if budget is None else {"vision_token_budget": budget})
 
 
 class CsvScorer:
