@@ -38,8 +38,12 @@ from faceshield_hf.training.export import calibrate, export_checkpoint
 from faceshield_hf.training.run import parse_arguments
 from faceshield_hf.training.tiny import tiny_model, tiny_processor, train_tokenizer
 from faceshield_hf.training.tower import CONNECTOR_FILE
+from faceshield_hf.whole_files import write_json
 
 
+# glibc gives large freed tensors back to the kernel at once and gets them zeroed page by page at the next step: kept,
+# a step of the tower takes 0.53 instead of 0.65 seconds of processor time.
+KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
 RECIPES = Path(__file__).parent
 SPLITS = ("train", "validation", "test")
 
@@ -106,8 +110,7 @@ def main(arguments: MakeArguments) -> None:
         print(f"[{name}] ...", flush=True)
         start = time.time()
         run()
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.write_text(json.dumps({"minutes": round((time.time() - start) / 60, 1)}) + "\n", encoding="utf-8")
+        write_json(mark, {"minutes": round((time.time() - start) / 60, 1)})
         print(f"[{name}] {(time.time() - start) / 60:.1f} minutes", flush=True)
 
 
@@ -231,7 +234,7 @@ def launch(script: str, config: str, arguments: MakeArguments, options: list[str
     command += ["--config_file", str(RECIPES / "accelerate" / f"{kind}.yaml")]
     command += ["--num_processes", str(arguments.processes), str(RECIPES / f"{script}.py")]
     command += ["--config", str(RECIPES / "faceshield-tiny" / f"{config}.yaml"), "--seed", str(arguments.seed)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"} | KEEP_FREED_MEMORY
     subprocess.run([*command, *options, *arguments.stage_options], check=True, env=environment)
 
 

@@ -9,7 +9,6 @@ Example:
     3
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +19,11 @@ from transformers.trainer_utils import EvalPrediction
 
 from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.training.mobilenet import imagenet_mobilenet_v2
+from faceshield_hf.training.provenance import write_log
 from faceshield_hf.training.tiny import FEATURE_LAYERS, GRID, HIDDEN_SIZE, OUTPUT_STRIDE, tiny_image_processor
 from faceshield_hf.training.tower import TowerData, TowerWithHeads
 from faceshield_hf.training.trainer import last_checkpoint
+from faceshield_hf.whole_files import write_json
 
 
 @dataclass
@@ -87,7 +88,8 @@ def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> No
         measured = {name: round(float(value), 4) for name, value in found.items() if name.endswith("acc")}
     if trainer.is_world_process_zero():
         model.save_parts(out)
-        (out / "tower_eval.json").write_text(json.dumps(measured) + "\n", encoding="utf-8")
+        write_log(out, trainer.state.log_history)
+        write_json(out / "tower_eval.json", measured)
 
 
 def _read(folders: list[str]) -> list[Sample]:

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 import math
 import sys
 from email.message import Message
@@ -151,3 +152,24 @@ def test_the_needs_of_the_needs_are_found(script):
     assert {"torch", "transformers", "sympy"} <= set(found)  # sympy is torch's
     assert "gradio" not in found
     assert "gradio" in script("audit").needed("faceshield-hf", ["space"])
+
+
+def test_a_training_run_is_drawn_and_its_times_are_told(script, tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="needs the eval extra")
+    curves = script("draw_training")
+    (tmp_path / "done").mkdir()
+    for step, minutes in (("simulate", 8.5), ("export", 0.5), ("report", 3.0)):
+        (tmp_path / "done" / f"{step}.json").write_text(json.dumps({"minutes": minutes}))
+    for stage in curves.STAGES:
+        (tmp_path / stage).mkdir()
+        log = [{"step": 1, "loss": 2.0, "mean_token_accuracy": 0.5}, {"step": 2, "loss": 1.0}, {"train_runtime": 9.0}]
+        (tmp_path / stage / "log.json").write_text(json.dumps(log))
+    assert [entry["step"] for entry in curves.read_log(tmp_path / "sft")] == [1, 2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["draw_training", str(tmp_path), "--plot", str(tmp_path / "new" / "curves.png")])
+        curves.main()
+    told = capsys.readouterr().out
+    assert "| **checkpoint** | **9.0** | |" in told and "| all | 12.0 | |" in told
+    assert (tmp_path / "new" / "curves.png").stat().st_size > 5_000
+    with pytest.raises(SystemExit, match=r"none/log.json is not there"):
+        curves.read_log(tmp_path / "none")
