@@ -32,6 +32,9 @@ from faceshield_hf.detector import FaceShield
 
 
 MAX_UPLOAD = "20mb"
+# Gradio keeps some 0.3 MB of the page's settings for every visitor, and takes each call of a plain HTTP client for a
+# new one. Whoever is forgotten finds the page as it was at first.
+VISITORS_KEPT = 300
 STYLE = Path(__file__).parent / "style.css"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -118,6 +121,7 @@ def launch(demo: gr.Blocks, host: str, port: int) -> str:
         run_history=False,
         footer_links=["api", "settings"],
         max_file_size=MAX_UPLOAD,
+        state_session_capacity=VISITORS_KEPT,
         # MCP is an extra of its own (gradio[mcp]); without it the endpoints are there for HTTP all the same.
         mcp_server=importlib.util.find_spec("mcp") is not None,
         pwa=False,

@@ -12,6 +12,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import app
 import httpx
 import numpy as np
 import pytest
@@ -398,3 +399,16 @@ def test_every_snippet_runs(site, face, page, monkeypatch):
     variables = {}
     exec(here, variables)
     assert variables["verdict"]["label"] == "spoof"
+
+
+def test_visitors_are_forgotten_beyond_a_number(cache, tmp_path, monkeypatch):
+    """Every call of a plain HTTP client is a visitor of its own, and each holds memory."""
+    monkeypatch.setattr(app, "VISITORS_KEPT", 3)
+    small = serve(tmp_path, FakeDetector())
+    try:
+        for _ in range(7):
+            kind, value = post(small.url, "analyze", put(small.url, small.face), "coarse", None)
+            assert kind == "complete", value
+        assert len(small.demo.state_holder.session_data) == 3
+    finally:
+        small.demo.close()
