@@ -9,6 +9,7 @@ Example:
     'faceshield-tiny'
 """
 
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -147,15 +148,13 @@ def set_token_budget(
     Raises:
         ValueError: when it is below 1 or above the tokens that an image has.
     """
-    fields = model.config.to_dict() | {"vision_token_budget": budget}
-    checked = type(model.config).from_dict(fields).vision_token_budget
-    before, processor.vision_token_budget = processor.vision_token_budget, None
-    whole = processor.num_image_tokens
-    processor.vision_token_budget = before
-    if checked is not None and checked > whole:
-        raise ValueError(f"vision_token_budget is {checked}, but an image has only {whole} tokens: lower it")
-    processor.vision_token_budget = checked
-    model.config.vision_token_budget = checked
+    # Both refuse a budget that does not fit, here on copies, so that a refused one changes nothing.
+    config = FaceShieldConfig.from_dict(model.config.to_dict() | {"vision_token_budget": budget})
+    changed = copy.copy(processor)
+    changed.vision_token_budget = budget
+    written = changed.num_image_tokens
+    model.config.vision_token_budget = None if config.vision_token_budget is None else written
+    processor.vision_token_budget = budget
 
 
 def check_sizes(folder: Path) -> None:

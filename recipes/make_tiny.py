@@ -16,9 +16,7 @@ there, the training steps from their newest checkpoint. The same faces and seed 
 import csv
 import itertools
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -35,15 +33,13 @@ from faceshield_hf.evaluation.evaluate import judge
 from faceshield_hf.hub import write_model_card
 from faceshield_hf.tasks_faceshield import QUESTIONS, Box, Task
 from faceshield_hf.training.export import calibrate, export_checkpoint
+from faceshield_hf.training.launching import cpu_launch
 from faceshield_hf.training.run import parse_arguments
 from faceshield_hf.training.tiny import tiny_model, tiny_processor, train_tokenizer
 from faceshield_hf.training.tower import CONNECTOR_FILE
 from faceshield_hf.whole_files import write_json
 
 
-# glibc gives large freed tensors back to the kernel at once and gets them zeroed page by page at the next step: kept,
-# a step of the tower takes 0.53 instead of 0.65 seconds of processor time.
-KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
 RECIPES = Path(__file__).parent
 SPLITS = ("train", "validation", "test")
 
@@ -228,14 +224,11 @@ def stage(name: str, arguments: MakeArguments, out: Path) -> None:
 
 
 def launch(script: str, config: str, arguments: MakeArguments, options: list[str]) -> None:
-    """Run a recipe through `accelerate launch` as a user would, one thread a process."""
-    kind = "cpu" if arguments.processes == 1 else "cpu_processes"
-    command = [sys.executable, "-m", "accelerate.commands.launch"]
-    command += ["--config_file", str(RECIPES / "accelerate" / f"{kind}.yaml")]
-    command += ["--num_processes", str(arguments.processes), str(RECIPES / f"{script}.py")]
-    command += ["--config", str(RECIPES / "faceshield-tiny" / f"{config}.yaml"), "--seed", str(arguments.seed)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"} | KEEP_FREED_MEMORY
-    subprocess.run([*command, *options, *arguments.stage_options], check=True, env=environment)
+    """Run a recipe with its configuration for the embedded checkpoint."""
+    told = ["--config", str(RECIPES / "faceshield-tiny" / f"{config}.yaml"), "--seed", str(arguments.seed)]
+    told += [*options, *arguments.stage_options]
+    command, environment = cpu_launch(RECIPES / f"{script}.py", arguments.processes, told)
+    subprocess.run(command, check=True, env=environment)
 
 
 def calibrate_checkpoint(out: Path) -> None:

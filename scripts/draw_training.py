@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from faceshield_hf.whole_files import whole_file
+
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = {
@@ -108,8 +110,8 @@ def draw(file: Path, logs: dict[str, list[dict[str, Any]]]) -> None:
             beside = axes.twinx()
             beside.plot([e["step"] for e in right], [e["mean_token_accuracy"] for e in right], color="tab:orange")
             beside.set(ylim=(0, 1), ylabel="tokens right")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=90)
+    with whole_file(file) as part:
+        figure.savefig(part, format="png", dpi=90)
     print(f"written: {file}")
 
 

@@ -12,7 +12,6 @@ build are simulated images of it; each row has a file of its own, made different
 """
 
 import argparse
-import io
 import json
 import os
 import statistics
@@ -26,7 +25,7 @@ from typing import Any
 
 from process_memory import Peak, tree_megabytes
 
-from faceshield_hf.whole_files import write_whole
+from faceshield_hf.whole_files import whole_file, write_whole
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -298,9 +297,8 @@ def draw(path: Path, found: dict[str, list[dict[str, Any]]]) -> None:
         axes.set_xlabel(across)
         axes.set_title(title)
         axes.grid(alpha=0.3)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    write_whole(path, picture.getvalue())
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", dpi=110)
 
 
 if __name__ == "__main__":

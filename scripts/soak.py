@@ -16,7 +16,6 @@ The photos are simulated attacks on NASA's portrait of Eileen Collins (public do
 import argparse
 import asyncio
 import contextlib
-import io
 import json
 import os
 import signal
@@ -37,7 +36,7 @@ from soak_callers import Call, Tally, is_same, keep_asking, percentile
 from soak_hostile import drip, hang_up, send_garbage
 from soak_targets import QUESTION, Question, Server, Space, Target
 
-from faceshield_hf.whole_files import write_whole
+from faceshield_hf.whole_files import whole_file, write_whole
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -353,9 +352,8 @@ def draw(path: Path, what: str, tally: Tally, samples: Sequence[Sample]) -> None
     name = "the Space" if what == "space" else "faceshield serve"
     killed = "; red: killed with -9, until it was up again" if tally.outages else ""
     figure.suptitle(f"{name} under {len(tally.calls):,} requests{killed}")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    write_whole(path, picture.getvalue())
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", dpi=110)
 
 
 def in_windows(calls: Sequence[Call], count: int) -> list[tuple[float, float, list[Call]]]:

@@ -32,7 +32,6 @@ def write_report(report: Report, folder: str | Path, beside: Sequence[Report] = 
         beside (`Sequence[Mapping]`, *optional*): other runs' reports, as further rows of the tables.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "report.json", dict(report))
     plots = sorted(path.relative_to(folder) for path in folder.glob("plots/*.png"))
     write_whole(folder / "report.md", markdown_report(report, beside, [path.as_posix() for path in plots]))

@@ -12,11 +12,9 @@ Example:
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,6 +31,7 @@ from faceshield_hf.evaluation.evaluate import collect, summarize
 from faceshield_hf.evaluation.metrics import eer_threshold
 from faceshield_hf.evaluation.scorers import FaceShieldScorer
 from faceshield_hf.training.ablation_tables import markdown, metrics_of, table_rows
+from faceshield_hf.training.launching import cpu_launch
 from faceshield_hf.whole_files import write_json, write_whole
 
 
@@ -202,11 +201,7 @@ def launch(folder: Path, stage: str, keys: dict[str, Any], processes: int, recip
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / f"{stage}.yaml"
     config.write_text(yaml.safe_dump(keys), encoding="utf-8")
-    kind = "cpu" if processes == 1 else "cpu_processes"
-    command = [sys.executable, "-m", "accelerate.commands.launch"]
-    command += ["--config_file", str(recipes / "accelerate" / f"{kind}.yaml"), "--num_processes", str(processes)]
-    command += [str(recipes / f"{stage}.py"), "--config", str(config)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    command, environment = cpu_launch(recipes / f"{stage}.py", processes, ["--config", str(config)])
     log = folder / f"{stage}.log"
     with log.open("w", encoding="utf-8") as out:
         done = subprocess.run(command, env=environment, stdout=out, stderr=subprocess.STDOUT, check=False)
@@ -295,7 +290,6 @@ def write_tables(arguments: AblationArguments, titles: Sequence[str]) -> Path:
     """
     tables = {title: table_rows(read_values(arguments, arguments.tables[title])) for title in titles}
     out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
     write_json(out / "ablations.json", tables)
     text = [
         "# Ablations\n",

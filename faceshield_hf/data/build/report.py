@@ -78,9 +78,7 @@ def write_report(folder: str | Path, counts: Mapping[str, Any], title: str) -> P
     )
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
     page = f'<!doctype html><html lang="en">{head}<h1>{html.escape(title)}</h1>{summary}{body}</html>\n'
-    path = folder / "report.html"
-    write_whole(path, page)
-    return path
+    return write_whole(folder / "report.html", page)
 
 
 def bars(part: Mapping[str, int]) -> str:
