@@ -11,10 +11,11 @@ Example:
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 from transformers.trainer_utils import EvalPrediction
 
 from faceshield_hf.data.samples import Sample, read_samples
@@ -53,6 +54,23 @@ class TowerTrainer(Trainer):
         super()._save(output_dir, {name: value.contiguous() for name, value in state.items()})
 
 
+class TellEpoch(TrainerCallback):
+    """Tells the training data which epoch begins, so that a stopped run sees the images that it would have seen.
+
+    Args:
+        data (`TowerData`): what is read.
+    """
+
+    def __init__(self, data: TowerData) -> None:
+        self.data = data
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Set `data.epoch`; in the middle of an epoch `state.epoch` has a fraction."""
+        self.data.epoch = int(state.epoch or 0)
+
+
 def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> None:
     """Adapt tower and connector to both views and save them, with its accuracy on `eval_data` in `tower_eval.json`.
 
@@ -73,10 +91,12 @@ def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> No
     training_args.remove_unused_columns = False
     groups = model.parameter_groups(arguments.tower_learning_rate)
     optimizer = torch.optim.AdamW(groups, training_args.learning_rate, weight_decay=training_args.weight_decay)
+    train_data = TowerData(_read(arguments.train_data), processor, GRID, seed=training_args.seed)
     trainer = TowerTrainer(
         model=model,
         args=training_args,
-        train_dataset=TowerData(_read(arguments.train_data), processor, GRID, seed=training_args.seed),
+        train_dataset=train_data,
+        callbacks=[TellEpoch(train_data)],
         optimizers=(optimizer, None),
         compute_metrics=_accuracy,
         preprocess_logits_for_metrics=lambda logits, labels: logits[0],

@@ -181,7 +181,8 @@ class TowerData(Dataset):
         samples (`Sequence[Sample]`): labelled images.
         image_processor (`FaceShieldImageProcessor`): makes both views.
         grid (`int`): rows and columns of one view's tokens.
-        seed (`int`): augmentation seed; every read of an item draws a new variant. `None` turns augmentation off.
+        seed (`int`): augmentation seed; every image looks different in every `epoch`, which whoever reads sets, and
+            the same when an epoch is read again. `None` turns augmentation off.
     """
 
     def __init__(
@@ -191,7 +192,7 @@ class TowerData(Dataset):
         self.image_processor = image_processor
         self.grid = grid
         self.seed = seed
-        self.reads = 0
+        self.epoch = 0
 
     def __len__(self) -> int:
         """How many images there are."""
@@ -202,8 +203,7 @@ class TowerData(Dataset):
         sample = self.samples[index]
         image, boxes = Image.open(sample.path).convert("RGB"), sample.boxes
         if self.seed is not None:
-            self.reads += 1
-            image, boxes = augment(image, boxes, np.random.default_rng([self.seed, index, self.reads]))
+            image, boxes = augment(image, boxes, np.random.default_rng([self.seed, index, self.epoch]))
         views = self.image_processor(image, return_tensors="pt")
         cells, targets = cell_targets(boxes, self.grid)
         return {

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -24,7 +25,7 @@ from faceshield_hf.training.ablations import (
     run_folder,
     stage_keys,
 )
-from faceshield_hf.training.run import RecipeArguments, parse_arguments
+from faceshield_hf.training.run import RecipeArguments, load_start, parse_arguments
 
 
 SHIPPED = RECIPES / "faceshield-tiny" / "ablations.yaml"
@@ -141,6 +142,25 @@ def test_the_shipped_configuration_is_read_and_asks_what_recipes_know(monkeypatc
     titles = " ".join(told.tables)
     for topic in ("SAVP", "masked tokens", "kept tokens", "question", "Connector", "Loss", "risk", "budget"):
         assert topic in titles
+
+
+def test_every_kind_of_shipped_variant_fits_the_small_checkpoint():
+    shipped = yaml.safe_load(SHIPPED.read_text())
+    kinds = {}  # variants that change the same keys fit or do not fit together
+    for name, changed in shipped["variants"].items():
+        fields = changed.get("model_fields", {})
+        kinds[tuple(fields), changed.get("masking_control")] = (name, changed)
+    base = RECIPES.parent / "faceshield_hf" / "assets" / "faceshield-tiny"
+    start = SimpleNamespace(model_name_or_path=str(base), model_revision=None, dtype=None, attn_implementation=None)
+    for name, changed in kinds.values():
+        fields = changed.get("model_fields", {})
+        new = bool(changed.get("pretrain", {}).get("new_connector"))
+        recipe = RecipeArguments(
+            model_fields=fields, new_connector=new, masking_control=changed.get("masking_control")
+        )
+        model, processor = load_start(recipe, start)
+        assert {field: getattr(model.config, field) for field in fields} == fields, name
+        assert processor.image_processor.do_sav == model.config.use_sav, name
 
 
 def launch_here(folder, stage, keys, processes, recipes):

@@ -13,10 +13,11 @@ pytest.importorskip("accelerate", reason="needs the train extra")
 from safetensors.torch import load_file
 from transformers import MobileNetV2Config, MobileNetV2Model, TrainingArguments
 
+from faceshield_hf.data.samples import read_samples
 from faceshield_hf.training import fit_tower as stage
 from faceshield_hf.training.provenance import LOG
-from faceshield_hf.training.tiny import OUTPUT_STRIDE
-from faceshield_hf.training.tower import CONNECTOR_FILE
+from faceshield_hf.training.tiny import OUTPUT_STRIDE, tiny_image_processor
+from faceshield_hf.training.tower import CONNECTOR_FILE, TowerData
 
 
 @pytest.fixture
@@ -63,12 +64,12 @@ def fit(images, out, steps):
     stage.fit_tower(arguments, training)
 
 
-def test_a_run_leaves_tower_connector_accuracy_and_log_and_goes_on_after_a_stop(images, tmp_path):
-    fit(images, tmp_path / "whole", 3)
-    fit(images, tmp_path / "stopped", 1)
+def test_a_stopped_run_goes_on_bit_for_bit_and_leaves_tower_connector_accuracy_and_log(images, tmp_path):
+    fit(images, tmp_path / "whole", 5)  # two steps an epoch
     fit(images, tmp_path / "stopped", 3)
+    fit(images, tmp_path / "stopped", 5)
     logged = [entry["step"] for entry in json.loads((tmp_path / "stopped" / LOG).read_text()) if "loss" in entry]
-    assert logged == [1, 2, 3]
+    assert logged == [1, 2, 3, 4, 5]
     measured = json.loads((tmp_path / "whole" / "tower_eval.json").read_text())
     assert set(measured) == {"eval_type_acc", "eval_live_acc"}
     assert all(0 <= value <= 1 for value in measured.values())
@@ -77,4 +78,12 @@ def test_a_run_leaves_tower_connector_accuracy_and_log_and_goes_on_after_a_stop(
     for name in (CONNECTOR_FILE, "model.safetensors"):
         whole, stopped = load_file(tmp_path / "whole" / name), load_file(tmp_path / "stopped" / name)
         assert whole.keys() == stopped.keys()
-        assert all(torch.isfinite(value).all() for value in stopped.values())
+        assert all(torch.equal(value, stopped[key]) for key, value in whole.items())
+
+
+def test_every_epoch_shows_an_image_anew_and_the_same_epoch_the_same(images):
+    data = TowerData(read_samples(images), tiny_image_processor(), grid=2, seed=0)
+    first, again = data[1]["pixel_values"], data[1]["pixel_values"]
+    data.epoch = 1
+    assert torch.equal(first, again)
+    assert not torch.equal(first, data[1]["pixel_values"])
