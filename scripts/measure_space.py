@@ -23,6 +23,7 @@ import httpx
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from process_memory import tree_megabytes
 from skimage import data
 
 from faceshield_hf.whole_files import write_whole
@@ -91,10 +92,10 @@ def measure(url: str, pid: int, calls: int) -> Iterator[tuple[str, str]]:
                 client.predict(image=handle_file(photo), task=task, api_name="/analyze")
 
             yield f"`/analyze`, {task}", f"{median(call):.2f} s"
-        yield "memory", f"{memory(pid):.0f} MB"
+        yield "memory (PSS)", f"{tree_megabytes(pid):.0f} MB"
         for _ in range(calls):
             client.predict(image=handle_file(photo), task="fine", api_name="/analyze")
-        yield f"memory after {calls} calls more", f"{memory(pid):.0f} MB"
+        yield f"memory after {calls} calls more", f"{tree_megabytes(pid):.0f} MB"
 
 
 def median(call: Callable[[], object]) -> float:
@@ -125,12 +126,6 @@ def page_seconds(url: str) -> float:
         seconds = median(open_page)
         browser.close()
     return seconds
-
-
-def memory(pid: int) -> float:
-    """Read a process's resident memory, in megabytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 if __name__ == "__main__":
