@@ -21,6 +21,7 @@ from pathlib import Path
 import ui_gpu  # noqa: F401  # isort: skip  (ZeroGPU: before torch and gradio)
 import gradio as gr
 from starlette.middleware import Middleware
+from ui_deadline import Deadline
 from ui_examples import make_examples
 from ui_language import PageLanguage
 from ui_models import Models
@@ -32,6 +33,7 @@ from faceshield_hf.detector import FaceShield
 
 
 MAX_UPLOAD = "20mb"
+UPLOAD_SECONDS = 60.0
 # Gradio keeps some 0.3 MB of the page's settings for every visitor, and takes each call of a plain HTTP client for a
 # new one. Whoever is forgotten finds the page as it was at first.
 VISITORS_KEPT = 300
@@ -126,7 +128,7 @@ def launch(demo: gr.Blocks, host: str, port: int) -> str:
         mcp_server=importlib.util.find_spec("mcp") is not None,
         pwa=False,
         ssr_mode=False,
-        app_kwargs={"middleware": [Middleware(PageLanguage)]},
+        app_kwargs={"middleware": [Middleware(Deadline, seconds=UPLOAD_SECONDS), Middleware(PageLanguage)]},
         css_paths=STYLE,
         head=HEAD,
         theme=_theme(),

@@ -1,6 +1,7 @@
 """What programs get: typed endpoints, validators, bad input, many callers at once, and nothing left on the disk."""
 
 import base64
+import contextlib
 import io
 import json
 import re
@@ -323,9 +324,34 @@ def test_slow_uploader_and_deaf_listener_stop_nobody(site, face):
             dripping.join()
 
 
+def test_an_upload_that_takes_too_long_is_refused(tmp_path, detector, monkeypatch):
+    monkeypatch.setattr(app, "UPLOAD_SECONDS", 1.0)
+    site = serve(tmp_path, detector)
+    try:
+        host, port = site.url.removeprefix("http://").rstrip("/").split(":")
+        # A file, which is read piece by piece, and a call, which is read whole.
+        for path, kind in (("upload", "multipart/form-data; boundary=b"), ("call/analyze", "application/json")):
+            with socket.create_connection((host, int(port)), timeout=PATIENCE) as slow:
+                slow.sendall(f"POST /gradio_api/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n".encode())
+                slow.sendall(f"Content-Type: {kind}\r\n\r\n--b\r\n".encode())
+                stop = threading.Event()
+                dripping = threading.Thread(target=drip, args=[slow, stop])
+                dripping.start()
+                try:
+                    answer = slow.recv(1000)
+                finally:
+                    stop.set()
+                    dripping.join()
+            assert answer.startswith(b"HTTP/1.1 408 "), (path, answer)
+        assert post(site.url, "analyze", put(site.url, site.face), "coarse", None)[0] == "complete"
+    finally:
+        site.demo.close()
+
+
 def drip(connection, stop):
     while not stop.wait(0.1):
-        connection.send(b"x")
+        with contextlib.suppress(OSError):  # hung up on
+            connection.send(b"x")
 
 
 def test_caller_who_hangs_up_leaves_the_queue_going(site, detector, face):
