@@ -131,10 +131,14 @@ def _clear(difference: dict[str, float | None]) -> bool:
 
 
 def _in_words(row: dict[str, Any], reference: str) -> str:
+    differences = {name: told["difference"] for name, told in row["metrics"].items() if "difference" in told}
     found: dict[str, list[str]] = {"better": [], "worse": []}
-    for metric, (_, _, more_is_better) in METRICS.items():
-        difference = row["metrics"][metric].get("difference")
-        if difference and _clear(difference):
-            found["better" if (difference["mean"] > 0) == more_is_better else "worse"].append(metric)
+    for metric, difference in differences.items():
+        if _clear(difference):
+            found["better" if (difference["mean"] > 0) == METRICS[metric][2] else "worse"].append(metric)
     told = [f"{kind} in {', '.join(names)}" for kind, names in found.items() if names]
+    if not differences:
+        told = ["not compared, no seed is done for both"]
+    elif all(difference["low"] is None for difference in differences.values()):
+        told = ["one seed says nothing about chance: run more"]
     return f"- **{row['variant']}** against {reference}: {'; '.join(told) or 'no difference shown'}."

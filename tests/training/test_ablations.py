@@ -95,6 +95,15 @@ def test_a_run_that_is_missing_leaves_its_seed_out(tmp_path):
     rows = table_rows(read_values(told, ["plain", "no view"]))
     assert [row["seeds"] for row in rows] == [[0], []]
     assert "difference" not in rows[1]["metrics"]["AUC"]
+    assert "- **no view** against plain: not compared, no seed is done for both." in markdown(rows)
+
+
+def test_one_seed_is_not_taken_for_no_difference(tmp_path):
+    told = arguments(tmp_path)
+    put_result(told, "plain", 0, 0.2)
+    put_result(told, "no view", 0, 0.9)
+    text = markdown(table_rows(read_values(told, ["plain", "no view"])))
+    assert "- **no view** against plain: one seed says nothing about chance: run more." in text
 
 
 def test_keys_are_the_recipes_changed_by_options_and_then_by_the_variant(tmp_path):
