@@ -297,9 +297,24 @@ def write_tables(arguments: AblationArguments, titles: Sequence[str]) -> Path:
         "none with one seed). The second line of a row is the difference from the table's first row, seed by seed; "
         "**bold** where its interval leaves out zero. With few seeds intervals are wide: what shows no difference may "
         "still have one.\n",
+        *(f"- {name}: {told}" for name, told in _conditions(arguments).items()),
+        "",
         *(f"## {title}\n\n{markdown(rows)}\n" for title, rows in tables.items()),
     ]
     return write_whole(out / "ablations.md", "\n".join(text))
+
+
+def _conditions(arguments: AblationArguments) -> dict[str, str]:
+    """What holds for every run, so that a table tells what its numbers stand for."""
+    short = json.dumps(arguments.options) if arguments.options else "nothing"
+    judged = f"at most {arguments.limit} images" if arguments.limit else "all images"
+    return {
+        "start": f"`{arguments.base}`",
+        "recipes": ", ".join(f"{stage} `{arguments.recipes[stage]}`" for stage in STAGES),
+        "changed in every run": f"`{short}`",
+        "judged on": f"{judged} of {', '.join(f'`{folder}`' for folder in arguments.test)}",
+        "thresholds from": f"{judged} of {', '.join(f'`{folder}`' for folder in arguments.dev)}",
+    }
 
 
 def _reason(log: str) -> str:

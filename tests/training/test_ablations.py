@@ -198,6 +198,7 @@ def test_a_toy_run_trains_judges_and_is_not_done_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(ablations, "launch", launch_here)
     path = run_ablations(told, RECIPES)
     assert "| no view | 1 |" in path.read_text()
+    assert '- changed in every run: `{"max_steps": 1' in path.read_text()
     told_again = json.loads(path.with_suffix(".json").read_text())["View"][0]["metrics"]["AUC"]
     assert told_again["low"] is None  # one seed has no interval, and JSON no not-a-number
     folder = run_folder(told, "no view", 0)
