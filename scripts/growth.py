@@ -16,6 +16,7 @@ take three hours.
 import argparse
 import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -232,8 +233,10 @@ def simulate_images(sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
     folder.keep_memory()  # as in every worker
     per_face = min(IMAGES_A_FACE, max(sizes))
     with tempfile.TemporaryDirectory() as scratch:
-        # One face more, so that the run is still going on when the last size is reached.
-        simulated(Path(scratch) / "out", faces=max(sizes) // per_face + 1, per_face=per_face)
+        # A few faces more: photos in which no face is found are skipped.
+        simulated(Path(scratch) / "out", faces=math.ceil(1.05 * max(sizes) / per_face) + 1, per_face=per_face)
+    if len(points) < len(sizes):
+        sys.exit(f"only {next(made):,} of {max(sizes):,} images were made: too many photos were skipped")
     yield from points
 
 
