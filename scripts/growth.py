@@ -218,6 +218,7 @@ def labelled_images(scratch: Path, count: int) -> Path:
 def simulate_images(sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Seconds and memory of one run of the simulator over a folder, each time that so many images were written."""
     from faceshield_hf.data.simulate import folder
+    from faceshield_hf.memory import keep_freed_memory
 
     points: list[dict[str, Any]] = []
     made = itertools.count()
@@ -230,7 +231,7 @@ def simulate_images(sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
         return render(*arguments, size=(64, 64))
 
     render, folder.render = folder.render, render_small
-    folder.keep_memory()  # as in every worker
+    keep_freed_memory()  # as in every worker
     per_face = min(IMAGES_A_FACE, max(sizes))
     with tempfile.TemporaryDirectory() as scratch:
         # A few faces more: photos in which no face is found are skipped.

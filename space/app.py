@@ -30,6 +30,7 @@ from ui_scripts import HEAD
 from ui_uploads import Uploads
 
 from faceshield_hf.detector import FaceShield
+from faceshield_hf.memory import keep_freed_memory
 
 
 MAX_UPLOAD = "20mb"
@@ -188,5 +189,6 @@ if __name__ == "__main__":
     # The model is loaded here, at module level, as ZeroGPU asks: what is on the GPU before the page is served is there
     # for every run.
     OPTIONS = parse_arguments()
+    keep_freed_memory()
     check_address(OPTIONS.host, OPTIONS.port)
     serve(load_model(OPTIONS.model), OPTIONS)

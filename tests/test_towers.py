@@ -231,6 +231,8 @@ def test_folded_batch_norms_give_the_same_features():
         assert fold_batch_norms(tower) == 52
         torch.testing.assert_close(tower(pictures).last_hidden_state, before, rtol=1e-4, atol=1e-4)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in tower.modules())
+    activations = [module for module in tower.modules() if isinstance(module, torch.nn.ReLU6)]
+    assert activations and all(activation.inplace for activation in activations)
     assert fold_batch_norms(tiny_model().model.vision_tower) == 0
 
 

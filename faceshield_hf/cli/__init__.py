@@ -24,6 +24,7 @@ from typing import Annotated
 import typer
 
 from faceshield_hf.cli import about, data, detect, learn, push, serve
+from faceshield_hf.memory import keep_freed_memory
 from faceshield_hf.version import __version__
 
 
@@ -58,6 +59,7 @@ app.command(short_help="Print versions, checkpoint and device.")(about.info)
 
 def main() -> None:
     """Run the command line; the entry point of the `faceshield` script."""
+    keep_freed_memory()
     app()
 
 

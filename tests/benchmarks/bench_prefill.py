@@ -106,7 +106,7 @@ def measure(repeats: int = 15) -> list[Row]:
         lambda: generate(both, fewer, 1, pixel_values=picture, sav_values=picture),
     )
     long = by_turns(
-        max(3, repeats // 3),
+        repeats,
         lambda: generate(theirs, ids, DECODED, pixel_values=picture),
         lambda: generate(rgb, ids, DECODED, pixel_values=picture),
     )

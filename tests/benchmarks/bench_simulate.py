@@ -19,8 +19,8 @@ from skimage.data import astronaut
 
 from faceshield_hf.data.simulate.core import render
 from faceshield_hf.data.simulate.domains import DOMAINS
-from faceshield_hf.data.simulate.folder import keep_memory
 from faceshield_hf.data.simulate.source import prepare
+from faceshield_hf.memory import keep_freed_memory
 from faceshield_hf.tasks_faceshield import AttackType
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, default=0, help="images to make while watching memory; 0 leaves it out")
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    keep_memory()
+    keep_freed_memory()
     photo = Image.fromarray(astronaut())
     start = time.process_time()
     source = prepare(photo)

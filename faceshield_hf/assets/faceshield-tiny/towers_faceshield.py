@@ -12,7 +12,6 @@ Example:
 """
 
 import copy
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -222,7 +221,8 @@ def part_up_to(tower: PreTrainedModel, layers: list[int]) -> tuple[PreTrainedMod
 def fold_batch_norms(tower: nn.Module) -> int:
     """Folds every batch normalisation that directly follows a convolution into it, for inference alone.
 
-    In eval mode it is a linear map with constants, so that the convolution can do it on the way (up to rounding). The
+    In eval mode it is a linear map with constants, so that the convolution can do it on the way (up to rounding). A
+    ReLU that comes next then changes the convolution's own output, which nobody else reads, instead of a copy. The
     tower cannot be trained or saved as the original any more.
 
     Args:
@@ -234,11 +234,13 @@ def fold_batch_norms(tower: nn.Module) -> int:
     """
     folded = 0
     for module in list(tower.modules()):
-        parts = list(module.named_children())
-        for (name, part), (after, norm) in itertools.pairwise(parts):
+        parts = [*module.named_children(), ("", None)]  # something stands behind every normalisation
+        for (name, part), (after, norm), (_, activation) in zip(parts, parts[1:], parts[2:], strict=False):
             if isinstance(part, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, name, fuse_conv_bn_eval(part, norm))
                 setattr(module, after, nn.Identity())
+                if isinstance(activation, (nn.ReLU, nn.ReLU6)):
+                    activation.inplace = True
                 folded += 1
     if folded:
         vars(tower)["is_folded"] = True

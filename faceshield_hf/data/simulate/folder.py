@@ -12,12 +12,10 @@ Example:
     [4, 4, 4]
 """
 
-import ctypes
 import hashlib
 import json
 import multiprocessing
 import os
-import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,6 +27,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
+from faceshield_hf.memory import keep_freed_memory
 from faceshield_hf.tasks_faceshield import AttackType
 from faceshield_hf.whole_files import whole_file, write_json, write_whole
 
@@ -181,23 +180,7 @@ def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
 
 def _start_worker() -> None:
     _one_thread()
-    keep_memory()
-
-
-def keep_memory() -> None:
-    """Let the C library keep freed arrays for reuse: handing each back to the system costs a sixth of the time.
-
-    A setting of glibc for the whole process, so only worker processes and benchmarks make it; elsewhere it does
-    nothing.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-    except OSError:  # another C library
-        return
-    for option, value in ((-3, 1 << 30), (-1, 1 << 30), (-2, 1 << 26)):  # M_MMAP_, M_TRIM_THRESHOLD, M_TOP_PAD
-        libc.mallopt(option, value)
+    keep_freed_memory()
 
 
 def _one_thread() -> None:
