@@ -314,7 +314,7 @@ def draw(path: Path, found: dict[str, list[dict[str, Any]]]) -> None:
             axes.set_xscale("log")
             axes.set_yscale("log" if key == "seconds" else "linear")
         if key == "megabytes" or name != "build":
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * max((value for line in axes.lines for value in line.get_ydata()), default=1))
         axes.set_xlabel(across)
         axes.set_title(title)
         axes.grid(alpha=0.3)
