@@ -23,6 +23,7 @@ PAGE = ROOT / "docs" / "api.md"
 MODULES = {
     "faceshield_hf.visualize": "Pictures of a verdict",
     "faceshield_hf.quality": "Advice on a photo",
+    "faceshield_hf.memory": "Memory",
     "faceshield_hf.hub": "The Hub",
     "faceshield_hf.serving": "Serving",
 }
