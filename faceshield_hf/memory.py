@@ -27,12 +27,12 @@ def keep_freed_memory() -> None:
     if not sys.platform.startswith("linux"):
         return
     try:
-        libc = ctypes.CDLL("libc.so.6")
-    except OSError:  # another C library
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another C library
         return
     for option, value in (
         (_M_MMAP_THRESHOLD, KEPT_BYTES),
         (_M_TRIM_THRESHOLD, KEPT_BYTES),
         (_M_TOP_PAD, _GROWN_BYTES),
     ):
-        libc.mallopt(option, value)
+        mallopt(option, value)

@@ -44,10 +44,13 @@ def test_elsewhere_nothing_is_touched(monkeypatch):
     memory.keep_freed_memory()
 
 
-def test_another_c_library_is_no_error(monkeypatch):
-    def missing(name):
-        raise OSError(name)
+@pytest.mark.parametrize("library", [None, object()])
+def test_another_c_library_is_no_error(monkeypatch, library):
+    def load(name):
+        if library is None:
+            raise OSError(name)
+        return library
 
-    monkeypatch.setattr(memory.ctypes, "CDLL", missing)
+    monkeypatch.setattr(memory.ctypes, "CDLL", load)
     monkeypatch.setattr(sys, "platform", "linux")
     memory.keep_freed_memory()
