@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 
+FEWEST_SEEDS = 3
 # name in the tables -> where it stands in a report, and whether more is better
 METRICS = {
     "coarse ACC": ("coarse", "acc", True),
@@ -69,11 +70,13 @@ def table_rows(values: Mapping[str, Mapping[int, Mapping[str, float]]]) -> list[
 def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
     """Mean and its 95 % interval by Student's t.
 
+    Two runs that happen to agree would have an interval without width, so that two give none.
+
     Args:
         values (`Sequence[float]`): one a seed; not-a-number counts for none.
 
     Returns:
-        `tuple`: mean, lower and upper end; `None` where there are too few values.
+        `tuple`: mean, lower and upper end; `None` where there are too few values, fewer than three for an interval.
     """
     from scipy.stats import t
 
@@ -81,7 +84,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, 
     if not len(known):
         return None, None, None
     mean = float(known.mean())
-    if len(known) == 1:
+    if len(known) < FEWEST_SEEDS:
         return mean, None, None
     half = float(t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / math.sqrt(len(known)))
     return mean, mean - half, mean + half
@@ -140,5 +143,5 @@ def _in_words(row: dict[str, Any], reference: str) -> str:
     if not differences:
         told = ["not compared, no seed is done for both"]
     elif all(difference["low"] is None for difference in differences.values()):
-        told = ["one seed says nothing about chance: run more"]
+        told = [f"fewer than {FEWEST_SEEDS} seeds say nothing about chance: run more"]
     return f"- **{row['variant']}** against {reference}: {'; '.join(told) or 'no difference shown'}."

@@ -30,7 +30,7 @@ from faceshield_hf.detector import FaceShield
 from faceshield_hf.evaluation.evaluate import collect, summarize
 from faceshield_hf.evaluation.metrics import eer_threshold
 from faceshield_hf.evaluation.scorers import FaceShieldScorer
-from faceshield_hf.training.ablation_tables import markdown, metrics_of, table_rows
+from faceshield_hf.training.ablation_tables import FEWEST_SEEDS, markdown, metrics_of, table_rows
 from faceshield_hf.training.launching import cpu_launch
 from faceshield_hf.whole_files import write_json, write_whole
 
@@ -294,9 +294,9 @@ def write_tables(arguments: AblationArguments, titles: Sequence[str]) -> Path:
     text = [
         "# Ablations\n",
         f"Mean over the seeds {', '.join(map(str, arguments.seeds))} and its 95 % interval (Student's t over seeds; "
-        "none with one seed). The second line of a row is the difference from the table's first row, seed by seed; "
-        "**bold** where its interval leaves out zero. With few seeds intervals are wide: what shows no difference may "
-        "still have one.\n",
+        f"none below {FEWEST_SEEDS} seeds). The second line of a row is the difference from the table's first row, "
+        "seed by seed; **bold** where its interval leaves out zero, which one comparison in twenty does by chance. "
+        "With few seeds intervals are wide: what shows no difference may still have one.\n",
         *(f"- {name}: {told}" for name, told in _conditions(arguments).items()),
         "",
         *(f"## {title}\n\n{markdown(rows)}\n" for title, rows in tables.items()),
