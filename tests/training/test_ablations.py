@@ -159,16 +159,13 @@ def test_every_kind_of_shipped_variant_fits_the_small_checkpoint():
     shipped = yaml.safe_load(SHIPPED.read_text())
     kinds = {}  # variants that change the same keys fit or do not fit together
     for name, changed in shipped["variants"].items():
-        fields = changed.get("model_fields", {})
-        kinds[tuple(fields), changed.get("masking_control")] = (name, changed)
+        new = bool(changed.get("pretrain", {}).get("new_connector"))
+        fields, control = changed.get("model_fields", {}), changed.get("masking_control")
+        kinds[tuple(fields), new, control] = (name, fields)
     base = RECIPES.parent / "faceshield_hf" / "assets" / "faceshield-tiny"
     start = SimpleNamespace(model_name_or_path=str(base), model_revision=None, dtype=None, attn_implementation=None)
-    for name, changed in kinds.values():
-        fields = changed.get("model_fields", {})
-        new = bool(changed.get("pretrain", {}).get("new_connector"))
-        recipe = RecipeArguments(
-            model_fields=fields, new_connector=new, masking_control=changed.get("masking_control")
-        )
+    for (_, new, control), (name, fields) in kinds.items():
+        recipe = RecipeArguments(model_fields=fields, new_connector=new, masking_control=control)
         model, processor = load_start(recipe, start)
         assert {field: getattr(model.config, field) for field in fields} == fields, name
         assert processor.image_processor.do_sav == model.config.use_sav, name
