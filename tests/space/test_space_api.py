@@ -307,51 +307,55 @@ def test_who_comes_when_the_queue_is_full_is_told_and_the_others_are_served(cach
 
 def test_slow_uploader_and_deaf_listener_stop_nobody(site, face):
     """One sends its photo a byte at a time, one never reads its answer; the next is answered all the same."""
-    host, port = site.url.removeprefix("http://").rstrip("/").split(":")
-    with socket.create_connection((host, int(port))) as slow, socket.create_connection((host, int(port))) as deaf:
+    with connect(site) as slow, connect(site) as deaf:
         slow.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n")
         slow.sendall(b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n")
         photo = put(site.url, face)
         started = start(site.url, "analyze", photo, "all", None).json()
         deaf.sendall(f"GET /gradio_api/call/analyze/{started['event_id']} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        stop = threading.Event()
-        dripping = threading.Thread(target=drip, args=[slow, stop])
-        dripping.start()
-        try:
+        with dripping(slow):
             assert post(site.url, "analyze", photo, "coarse", None)[0] == "complete"
-        finally:
-            stop.set()
-            dripping.join()
 
 
 def test_an_upload_that_takes_too_long_is_refused(tmp_path, detector, monkeypatch):
     monkeypatch.setattr(app, "UPLOAD_SECONDS", 1.0)
     site = serve(tmp_path, detector)
     try:
-        host, port = site.url.removeprefix("http://").rstrip("/").split(":")
         # A file, which is read piece by piece, and a call, which is read whole.
         for path, kind in (("upload", "multipart/form-data; boundary=b"), ("call/analyze", "application/json")):
-            with socket.create_connection((host, int(port)), timeout=PATIENCE) as slow:
+            with connect(site) as slow:
                 slow.sendall(f"POST /gradio_api/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n".encode())
                 slow.sendall(f"Content-Type: {kind}\r\n\r\n--b\r\n".encode())
-                stop = threading.Event()
-                dripping = threading.Thread(target=drip, args=[slow, stop])
-                dripping.start()
-                try:
+                with dripping(slow):
                     answer = slow.recv(1000)
-                finally:
-                    stop.set()
-                    dripping.join()
             assert answer.startswith(b"HTTP/1.1 408 "), (path, answer)
         assert post(site.url, "analyze", put(site.url, site.face), "coarse", None)[0] == "complete"
     finally:
         site.demo.close()
 
 
-def drip(connection, stop):
-    while not stop.wait(0.1):
-        with contextlib.suppress(OSError):  # hung up on
-            connection.send(b"x")
+def connect(site):
+    host, port = site.url.removeprefix("http://").rstrip("/").split(":")
+    return socket.create_connection((host, int(port)), timeout=PATIENCE)
+
+
+@contextlib.contextmanager
+def dripping(connection):
+    """Meanwhile a byte goes out ten times a second."""
+    stop = threading.Event()
+
+    def drip():
+        while not stop.wait(0.1):
+            with contextlib.suppress(OSError):  # hung up on
+                connection.send(b"x")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_caller_who_hangs_up_leaves_the_queue_going(site, detector, face):
