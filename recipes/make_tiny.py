@@ -26,7 +26,7 @@ import numpy as np
 
 from faceshield_hf.data.instruct.build import build_records, write_records
 from faceshield_hf.data.samples import Sample, read_samples
-from faceshield_hf.data.simulate import list_faces, simulate_folder
+from faceshield_hf.data.simulate import DOMAINS, list_faces, simulate_folder
 from faceshield_hf.detector import FaceShield
 from faceshield_hf.evaluation.command import main as evaluate
 from faceshield_hf.evaluation.evaluate import judge
@@ -59,6 +59,10 @@ class MakeArguments:
     out: str = field(default="outputs/tiny", metadata={"help": "Working folder."})
     export: str = field(default="outputs/tiny/checkpoint", metadata={"help": "Folder of the finished checkpoint."})
     seed: int = field(default=0, metadata={"help": "Seed of data and training."})
+    unseen_domain: str = field(
+        default="C",
+        metadata={"help": "Simulated domain (A, B or C) that is only tested on; the other two are learnt from."},
+    )
     train_per_face: int = field(default=4, metadata={"help": "Images a training face, in each of domains A and B."})
     dev_per_face: int = field(default=4, metadata={"help": "Images a calibration face, in each of domains A and B."})
     heldout_per_face: int = field(default=12, metadata={"help": "Images a held-out face, in each domain."})
@@ -72,6 +76,20 @@ class MakeArguments:
     stage_options: list[str] = field(
         default_factory=list, metadata={"help": "Arguments added to all training stages, e.g. --max_steps=2."}
     )
+
+    def __post_init__(self) -> None:
+        """Check the held-out domain.
+
+        Raises:
+            ValueError: for a domain that the simulator does not have.
+        """
+        if self.unseen_domain not in DOMAINS:
+            raise ValueError(f"unseen_domain is {self.unseen_domain!r}: expected one of {', '.join(DOMAINS)}")
+
+    @property
+    def seen_domains(self) -> str:
+        """The domains that are learnt from."""
+        return "".join(sorted(set(DOMAINS) - {self.unseen_domain}))
 
 
 SFT_TASKS = {  # beside the question of where, which every image gets
@@ -87,15 +105,15 @@ def main(arguments: MakeArguments) -> None:
     """Run every step that is not done yet."""
     out = Path(arguments.out)
     steps: list[tuple[str, Callable[[], None]]] = [
-        ("simulate", lambda: simulate(arguments, out, {"train": "AB", "dev": "AB"})),
+        ("simulate", lambda: simulate(arguments, out, dict.fromkeys(("train", "dev"), arguments.seen_domains))),
         ("tower", lambda: adapt_tower(arguments, out)),
         ("records", lambda: write_all_records(arguments, out)),
         ("init", lambda: make_initial(out)),
         ("pretrain", lambda: stage("pretrain", arguments, out)),
         ("sft", lambda: stage("sft", arguments, out)),
-        ("calibrate", lambda: calibrate_checkpoint(out)),
+        ("calibrate", lambda: calibrate_checkpoint(arguments, out)),
         ("export", lambda: export_checkpoint(out / "sft", arguments.export)),
-        ("heldout", lambda: simulate(arguments, out, {"validation": "ABC", "test": "ABC"})),
+        ("heldout", lambda: simulate(arguments, out, dict.fromkeys(("validation", "test"), "".join(DOMAINS)))),
         ("report", lambda: report(arguments, out)),
     ]
     for name, run in steps:
@@ -136,7 +154,7 @@ def split_faces(arguments: MakeArguments) -> dict[str, list[Path]]:
 
 
 def simulate(arguments: MakeArguments, out: Path, wanted: dict[str, str]) -> None:
-    """Attacks on the faces of some splits: domains A and B to learn from, C held out as conditions never seen."""
+    """Attacks on the faces of some splits, in the domains wanted of each."""
     groups = split_faces(arguments)
     per_face = {"train": arguments.train_per_face, "dev": arguments.dev_per_face}
     for split, domains in wanted.items():
@@ -152,22 +170,26 @@ def simulate(arguments: MakeArguments, out: Path, wanted: dict[str, str]) -> Non
             )
 
 
-def samples(out: Path, split: str, domains: str = "AB") -> list[Sample]:
-    """The simulated images of a split."""
-    return [sample for domain in domains for sample in read_samples(out / "images" / f"{split}-{domain}")]
+def folders(arguments: MakeArguments, out: Path, split: str) -> list[Path]:
+    """The folders of a split's simulated images in the domains that are learnt from."""
+    return [out / "images" / f"{split}-{domain}" for domain in arguments.seen_domains]
+
+
+def samples(arguments: MakeArguments, out: Path, split: str) -> list[Sample]:
+    """A split's simulated images in the domains that are learnt from."""
+    return [sample for folder in folders(arguments, out, split) for sample in read_samples(folder)]
 
 
 def adapt_tower(arguments: MakeArguments, out: Path) -> None:
     """Stage 0: fit the ImageNet tower and the connector to both views."""
-    images = out / "images"
-    data = ["--train_data", str(images / "train-A"), str(images / "train-B")]
-    data += ["--eval_data", str(images / "dev-A"), str(images / "dev-B")]
+    data = ["--train_data", *map(str, folders(arguments, out, "train"))]
+    data += ["--eval_data", *map(str, folders(arguments, out, "dev"))]
     launch("adapt_tower", "tower", arguments, [*data, "--output_dir", str(out / "tower")])
 
 
 def write_all_records(arguments: MakeArguments, out: Path) -> None:
     """Questions and answers: what and where in stage 1, all tasks in stage 2."""
-    train = [with_coarse_boxes(sample) for sample in samples(out, "train")]
+    train = [with_coarse_boxes(sample) for sample in samples(arguments, out, "train")]
     order = np.random.default_rng(arguments.seed).permutation(len(train))[: arguments.describe_images]
     described = [train[i] for i in sorted(order.tolist())]
     located = [sample for _ in range(arguments.locate_rounds) for sample in train]
@@ -231,10 +253,10 @@ def launch(script: str, config: str, arguments: MakeArguments, options: list[str
     subprocess.run(command, check=True, env=environment)
 
 
-def calibrate_checkpoint(out: Path) -> None:
+def calibrate_checkpoint(arguments: MakeArguments, out: Path) -> None:
     """Fit threshold and temperature on the dev subjects and store them in the checkpoint."""
     detector = FaceShield.from_pretrained(out / "sft")
-    fitted = calibrate(judge(detector, samples(out, "dev")), out / "sft")
+    fitted = calibrate(judge(detector, samples(arguments, out, "dev")), out / "sft")
     print(fitted, flush=True)
 
 
@@ -242,14 +264,14 @@ def report(arguments: MakeArguments, out: Path) -> None:
     """Judge the exported checkpoint on the held-out subjects, in seen and unseen conditions, and write its card."""
     reports = {}
     for split in ("validation", "test"):
-        for domains in ("AB", "C"):
+        for domains in (arguments.seen_domains, arguments.unseen_domain):
             name = f"{split}-{domains}"
-            folders = [f"--data={domain}={out / 'images' / f'{split}-{domain}'}" for domain in domains]
+            data = [f"--data={domain}={out / 'images' / f'{split}-{domain}'}" for domain in domains]
             named = ["--out", str(out / "report" / name), "--model", str(arguments.export), "--name", name]
-            if evaluate([*folders, *named, "--seed", str(arguments.seed)]) != 0:
+            if evaluate([*data, *named, "--seed", str(arguments.seed)]) != 0:
                 raise RuntimeError(f"the report of {name} could not be written: its reason is told above")
             reports[name] = json.loads((out / "report" / name / "report.json").read_text(encoding="utf-8"))
-    write_model_card(arguments.export, reports, arguments.seed)
+    write_model_card(arguments.export, reports, arguments.seed, arguments.unseen_domain)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,14 @@ def test_the_table_has_a_column_a_report():
     assert "conditions never seen in training" in table.splitlines()[0]
 
 
+def test_another_domain_may_be_the_unseen_one(tmp_path):
+    write_model_card(tmp_path, {"test-AC": REPORT, "test-B": REPORT}, seed=3, unseen_domain="B")
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "| test, conditions seen in training | test, conditions never seen in training |" in text
+    assert "Domains A and C (" in text
+    assert "domain B, with" in text
+
+
 def test_every_metric_of_every_report_goes_to_the_hub():
     found = {(r.dataset_name.split(", ")[1], r.metric_type): r.metric_value for r in eval_results({"test-C": REPORT})}
     assert found[("test", "auc")] == 0.987
@@ -46,4 +54,5 @@ def test_the_card_reads_back_with_its_metadata(tmp_path):
     assert card.data.eval_results[0].metric_value == 0.987
     assert "not for access control" in card.text
     assert "(seed 3)" in card.text
+    assert "Domains A and B (" in card.text
     assert json.loads((tmp_path / "report.json").read_text())["validation-AB"]["attacks"] == 7

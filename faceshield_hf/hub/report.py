@@ -21,7 +21,9 @@ from faceshield_hf.whole_files import write_json
 
 
 _TASK = "image-text-to-text"
-_DOMAINS = {"AB": "conditions seen in training", "C": "conditions never seen in training"}
+_SEEN, _UNSEEN = "conditions seen in training", "conditions never seen in training"
+# A checkpoint learns from two of the simulator's three domains.
+_DOMAINS = {"AB": _SEEN, "AC": _SEEN, "BC": _SEEN, "A": _UNSEEN, "B": _UNSEEN, "C": _UNSEEN}
 # metric -> where it stands in a report
 _METRICS = {
     "auc": ("score", "auc"),
@@ -70,7 +72,7 @@ Without the package: `AutoModel.from_pretrained(repo, trust_remote_code=True, re
 Attacks simulated by `faceshield_hf.data.simulate` on portraits of people who don't exist:
 faker-js/assets-person-portrait (CC0-1.0) and SelfishGene/SFHQ-dataset (MIT). Subjects of training,
 calibration, validation and test are disjoint.
-Domains A and B (cameras, light, media) were trained on; domain C, with other variants of every attack, was not.
+Domains {seen} (cameras, light, media) were trained on; domain {unseen}, with attack variants of its own, was not.
 
 ## Results
 
@@ -138,13 +140,16 @@ def eval_results(reports: Mapping[str, dict[str, Any]]) -> list[EvalResult]:
     ]
 
 
-def write_model_card(folder: str | Path, reports: Mapping[str, dict[str, Any]], seed: int) -> None:
+def write_model_card(
+    folder: str | Path, reports: Mapping[str, dict[str, Any]], seed: int, unseen_domain: str = "C"
+) -> None:
     """Write the embedded checkpoint's card, `README.md`, and its reports, `report.json`.
 
     Args:
         folder (`str` or `Path`): the checkpoint.
         reports (`Mapping[str, dict]`): split and domains -> report.
         seed (`int`): the run's seed.
+        unseen_domain (`str`, *optional*, defaults to `"C"`): the simulator's domain that was not trained on.
     """
     data = ModelCardData(
         language="en",
@@ -156,7 +161,14 @@ def write_model_card(folder: str | Path, reports: Mapping[str, dict[str, Any]], 
         eval_results=eval_results(reports),
     )
     table = results_table(reports)
-    text = _TEMPLATE.format(metadata=data.to_yaml(), version=__version__, seed=seed, table=table)
+    text = _TEMPLATE.format(
+        metadata=data.to_yaml(),
+        version=__version__,
+        seed=seed,
+        table=table,
+        seen=" and ".join(domain for domain in "ABC" if domain != unseen_domain),
+        unseen=unseen_domain,
+    )
     ModelCard(text).save(Path(folder) / "README.md")
     write_json(Path(folder) / "report.json", dict(reports))
 

@@ -41,6 +41,16 @@ def test_every_yaml_is_read_without_unknown_keys(path, monkeypatch):
     assert len(parsed) == len(KINDS[path.name])
 
 
+def test_the_domain_kept_for_testing_is_never_learnt_from(monkeypatch):
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import make_tiny
+
+    arguments = make_tiny.MakeArguments(faces="faces", unseen_domain="B")
+    assert [folder.name for folder in make_tiny.folders(arguments, Path("out"), "train")] == ["train-A", "train-C"]
+    with pytest.raises(ValueError, match="'D': expected one of A, B, C"):
+        make_tiny.MakeArguments(faces="faces", unseen_domain="D")
+
+
 @pytest.mark.parametrize("path", sorted((RECIPES / "accelerate").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_accelerate_config_is_one_that_accelerate_reads(path):
     from accelerate.commands.config.config_args import load_config_from_file
