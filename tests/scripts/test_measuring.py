@@ -173,3 +173,40 @@ def test_a_training_run_is_drawn_and_its_times_are_told(script, tmp_path, capsys
     assert (tmp_path / "new" / "curves.png").stat().st_size > 5_000
     with pytest.raises(SystemExit, match=r"none/log.json is not there"):
         curves.read_log(tmp_path / "none")
+
+
+def test_a_run_is_adopted_without_its_pictures_of_faces(script, tmp_path):
+    adopt = script("adopt_checkpoint")
+    reports = json.loads(
+        (SCRIPTS.parent / "faceshield_hf" / "assets" / "faceshield-tiny" / "report.json").read_text(encoding="utf-8")
+    )
+    run, root = tmp_path / "run", tmp_path / "project"
+    for name in reports:
+        (run / "report" / name / "plots").mkdir(parents=True)
+        text = "# Evaluation\n\n![boxes](plots/boxes.png)\n\n![roc](plots/roc.png)\n"
+        (run / "report" / name / "report.md").write_text(text)
+        for plot in ("boxes", "roc"):
+            (run / "report" / name / "plots" / f"{plot}.png").write_bytes(b"png")
+    (run / "checkpoint").mkdir()
+    (run / "checkpoint" / "report.json").write_text(json.dumps(reports))
+    (run / "checkpoint" / "modeling_faceshield.py").write_text("old code")
+    root.mkdir()
+    (root / "README.md").write_text(
+        "# A\n\n| a |\n\n## Results of the embedded checkpoint\n\n| old |\n|---|\n\nEnd.\n"
+    )
+    adopt.adopt(run, root)
+    readme = (root / "README.md").read_text()
+    assert (
+        "| a |" in readme and "| old |" not in readme and "| AUC, score |" in readme and readme.endswith("\n\nEnd.\n")
+    )
+    found = root / "docs" / "results" / "test-C"
+    assert [plot.name for plot in (found / "plots").iterdir()] == ["roc.png"]
+    assert "boxes.png" not in (found / "report.md").read_text()
+    assert "![roc](plots/roc.png)" in (found / "report.md").read_text()
+    assets = root / "faceshield_hf" / "assets" / "faceshield-tiny"
+    assert [file.name for file in assets.iterdir()] == ["report.json"]
+
+
+def test_an_unfinished_run_is_not_adopted(script, tmp_path):
+    with pytest.raises(SystemExit, match="finished"):
+        script("adopt_checkpoint").adopt(tmp_path, tmp_path)
