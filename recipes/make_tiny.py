@@ -63,15 +63,15 @@ class MakeArguments:
         default="C",
         metadata={"help": "Simulated domain (A, B or C) that is only tested on; the other two are learnt from."},
     )
-    train_per_face: int = field(default=4, metadata={"help": "Images a training face, in each of domains A and B."})
-    dev_per_face: int = field(default=4, metadata={"help": "Images a calibration face, in each of domains A and B."})
+    train_per_face: int = field(default=4, metadata={"help": "Images a training face, in each domain learnt from."})
+    dev_per_face: int = field(default=4, metadata={"help": "Images a calibration face, in each domain learnt from."})
     heldout_per_face: int = field(default=12, metadata={"help": "Images a held-out face, in each domain."})
     dev_share: float = field(default=0.08, metadata={"help": "Share of training faces kept for calibration."})
     records_per_image: int = field(
-        default=3, metadata={"help": "Questions a training image in stage 2, beside the one of where."}
+        default=3, metadata={"help": "Questions a training image in stage 2, beside those of where."}
     )
     describe_images: int = field(default=2_000, metadata={"help": "Descriptions in stage 1."})
-    locate_rounds: int = field(default=2, metadata={"help": "Questions of where a training image in stage 1."})
+    locate_rounds: int = field(default=2, metadata={"help": "Questions of where a training image, in either stage."})
     processes: int = field(default=2, metadata={"help": "Simulator and training processes, one core each."})
     stage_options: list[str] = field(
         default_factory=list, metadata={"help": "Arguments added to all training stages, e.g. --max_steps=2."}
@@ -92,7 +92,7 @@ class MakeArguments:
         return "".join(sorted(set(DOMAINS) - {self.unseen_domain}))
 
 
-SFT_TASKS = {  # beside the question of where, which every image gets
+SFT_TASKS = {  # beside the questions of where, which every image gets
     Task.COARSE: 0.3,
     Task.FINE: 0.3,
     Task.REASONING: 0.27,
@@ -193,14 +193,15 @@ def write_all_records(arguments: MakeArguments, out: Path) -> None:
     order = np.random.default_rng(arguments.seed).permutation(len(train))[: arguments.describe_images]
     described = [train[i] for i in sorted(order.tolist())]
     located = [sample for _ in range(arguments.locate_rounds) for sample in train]
+    where = {Task.LOCALIZATION: 1.0}
     aligning = itertools.chain(
         build_records(described, {Task.DESCRIBE: 1.0}, seed=arguments.seed, split="train"),
-        build_records(located, {Task.LOCALIZATION: 1.0}, seed=arguments.seed + 2, split="train"),
+        build_records(located, where, seed=arguments.seed + 2, split="train"),
     )
     write_records(aligning, out / "records" / "pretrain" / "train.jsonl")
     asking = itertools.chain(
         build_records(train, SFT_TASKS, seed=arguments.seed + 1, split="train", per_image=arguments.records_per_image),
-        build_records(train, {Task.LOCALIZATION: 1.0}, seed=arguments.seed + 3, split="train"),
+        build_records(located, where, seed=arguments.seed + 3, split="train"),
     )
     write_records(asking, out / "records" / "sft" / "train.jsonl")
 
