@@ -19,7 +19,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +104,7 @@ SFT_TASKS = {  # beside the questions of where, which every image gets
 def main(arguments: MakeArguments) -> None:
     """Run every step that is not done yet."""
     out = Path(arguments.out)
+    keep_settings(arguments, out)
     steps: list[tuple[str, Callable[[], None]]] = [
         ("simulate", lambda: simulate(arguments, out, dict.fromkeys(("train", "dev"), arguments.seen_domains))),
         ("tower", lambda: adapt_tower(arguments, out)),
@@ -126,6 +127,21 @@ def main(arguments: MakeArguments) -> None:
         run()
         write_json(mark, {"minutes": round((time.time() - start) / 60, 1)})
         print(f"[{name}] {(time.time() - start) / 60:.1f} minutes", flush=True)
+
+
+def keep_settings(arguments: MakeArguments, out: Path) -> None:
+    """Write down what decides the data, so that steps done with other settings are not taken for this run's.
+
+    Raises:
+        ValueError: when the working folder belongs to other settings.
+    """
+    file = out / "done" / "settings.json"
+    free = ("out", "export", "processes", "stage_options")
+    settings = {name: value for name, value in asdict(arguments).items() if name not in free}
+    if file.is_file() and (old := json.loads(file.read_text(encoding="utf-8"))) != settings:
+        other = ", ".join(sorted(name for name in settings if old.get(name) != settings[name]))
+        raise ValueError(f"{out} holds a run with another {other}: choose another `out` (and `export`), or delete it")
+    write_json(file, settings)
 
 
 def split_faces(arguments: MakeArguments) -> dict[str, list[Path]]:
@@ -161,7 +177,7 @@ def simulate(arguments: MakeArguments, out: Path, wanted: dict[str, str]) -> Non
         for domain in domains:
             simulate_folder(
                 groups[split],
-                out / "images" / f"{split}-{domain}",
+                image_folder(out, split, domain),
                 root=Path(arguments.faces),
                 per_face=per_face.get(split, arguments.heldout_per_face),
                 seed=arguments.seed,
@@ -170,9 +186,14 @@ def simulate(arguments: MakeArguments, out: Path, wanted: dict[str, str]) -> Non
             )
 
 
+def image_folder(out: Path, split: str, domain: str) -> Path:
+    """Where the simulated images of a split and a domain lie."""
+    return out / "images" / f"{split}-{domain}"
+
+
 def folders(arguments: MakeArguments, out: Path, split: str) -> list[Path]:
     """The folders of a split's simulated images in the domains that are learnt from."""
-    return [out / "images" / f"{split}-{domain}" for domain in arguments.seen_domains]
+    return [image_folder(out, split, domain) for domain in arguments.seen_domains]
 
 
 def samples(arguments: MakeArguments, out: Path, split: str) -> list[Sample]:
@@ -267,7 +288,7 @@ def report(arguments: MakeArguments, out: Path) -> None:
     for split in ("validation", "test"):
         for domains in (arguments.seen_domains, arguments.unseen_domain):
             name = f"{split}-{domains}"
-            data = [f"--data={domain}={out / 'images' / f'{split}-{domain}'}" for domain in domains]
+            data = [f"--data={domain}={image_folder(out, split, domain)}" for domain in domains]
             named = ["--out", str(out / "report" / name), "--model", str(arguments.export), "--name", name]
             if evaluate([*data, *named, "--seed", str(arguments.seed)]) != 0:
                 raise RuntimeError(f"the report of {name} could not be written: its reason is told above")

@@ -10,11 +10,10 @@ project's to give away. The training curves are `scripts/draw_training.py`'s.
 import argparse
 import json
 import re
-import shutil
 from pathlib import Path
 
 from faceshield_hf.hub import results_table
-from faceshield_hf.whole_files import whole_file, write_whole
+from faceshield_hf.whole_files import write_whole
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +22,7 @@ _SECTION = "## Results of the embedded checkpoint\n"
 
 
 def main() -> None:
-    """Copy everything, or nothing when a part is missing."""
+    """Copy what the run left."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the run's working folder")
     parser.add_argument("--root", type=Path, default=ROOT, help="the project (default: this one)")
@@ -49,13 +48,13 @@ def adopt(run: Path, root: Path) -> None:
     readme = with_table((root / "README.md").read_text(encoding="utf-8"), results_table(reports))
     for file in sorted(checkpoint.iterdir()):
         if not file.name.endswith("_faceshield.py"):
-            copy(file, assets / file.name)
+            write_whole(assets / file.name, file.read_bytes())
     for name in reports:
         source, target = run / "report" / name, root / "docs" / "results" / name
         write_whole(target / "report.md", without_faces((source / "report.md").read_text(encoding="utf-8")))
         for plot in sorted((source / "plots").glob("*.png")):
             if plot.stem not in _OF_FACES:
-                copy(plot, target / "plots" / plot.name)
+                write_whole(target / "plots" / plot.name, plot.read_bytes())
     write_whole(root / "README.md", readme)
 
 
@@ -92,12 +91,6 @@ def without_faces(report: str) -> str:
     if not left_out:
         return report
     return kept.rstrip() + "\n\nThe pictures of boxes and of importance show faces; they stay in the run's folder.\n"
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a file whole or not at all."""
-    with whole_file(target) as part:
-        shutil.copyfile(source, part)
 
 
 if __name__ == "__main__":

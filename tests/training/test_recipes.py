@@ -51,6 +51,16 @@ def test_the_domain_kept_for_testing_is_never_learnt_from(monkeypatch):
         make_tiny.MakeArguments(faces="faces", unseen_domain="D")
 
 
+def test_a_folder_of_other_settings_is_not_gone_on_with(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import make_tiny
+
+    make_tiny.keep_settings(make_tiny.MakeArguments(faces="faces"), tmp_path)
+    make_tiny.keep_settings(make_tiny.MakeArguments(faces="faces", processes=1), tmp_path)
+    with pytest.raises(ValueError, match="another unseen_domain: choose another `out`"):
+        make_tiny.keep_settings(make_tiny.MakeArguments(faces="faces", unseen_domain="B"), tmp_path)
+
+
 @pytest.mark.parametrize("path", sorted((RECIPES / "accelerate").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_accelerate_config_is_one_that_accelerate_reads(path):
     from accelerate.commands.config.config_args import load_config_from_file
