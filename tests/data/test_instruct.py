@@ -44,6 +44,17 @@ def test_every_answer_reads_back_to_the_samples_truth(kind, task, picture):
             assert verdict.boxes == on_grid(sample.boxes)
 
 
+def test_boxes_are_answered_from_left_to_right_in_whatever_order_they_were_marked(picture):
+    left, right, under = Box(0.1, 0.5, 0.2, 0.6), Box(0.7, 0.1, 0.8, 0.2), Box(0.1, 0.7, 0.2, 0.8)
+    texts = set()
+    for boxes in ((left, right, under), (under, right, left), (right, under, left)):
+        sample = sample_of(AttackType.TATTOO, picture, boxes=boxes)
+        texts.add(TemplateAssistant().answer(sample, Task.LOCALIZATION, np.random.default_rng(0)))
+    (text,) = texts
+    assert parse_answer(text, Task.LOCALIZATION).boxes == on_grid((left, under, right))
+    assert text.index("[100, 500") < text.index("[100, 699") < text.index("[699, 100")
+
+
 def test_every_attribute_of_every_type_has_at_least_three_clauses():
     assert set(CLAUSES) == set(AttackType)
     for kind, clauses in CLAUSES.items():

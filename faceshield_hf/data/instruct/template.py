@@ -163,8 +163,12 @@ def chain_of_thought(sample: Sample, conclusion: str, rng: np.random.Generator) 
 
 
 def on_grid(boxes: Sequence[Box]) -> tuple[Box, ...]:
-    """Boxes as the answer can hold them: on the 0..999 grid, without region names."""
-    return tuple(Box.from_grid(*box.to_grid()) for box in boxes)
+    """Boxes as the answer lists them: on the 0..999 grid, without region names, from left to right.
+
+    A model writes them one after the other, x1 first: an order that can be seen in the picture settles which comes
+    next, where the order in which they were drawn or marked would have to be guessed.
+    """
+    return tuple(Box.from_grid(*corners) for corners in sorted(box.to_grid() for box in boxes))
 
 
 def _signs(sample: Sample, rng: np.random.Generator, most: int = 3) -> str:
