@@ -21,7 +21,7 @@ from PIL import Image
 from faceshield_hf.tasks_faceshield import Box
 
 
-_SHORTEST_SIDE = 200  # pixels of the longer side after shrinking; below, small attacks are no longer visible
+_LEAST_LONGER_SIDE = 200  # pixels; shrunk further, small attacks can no longer be seen
 _FILTERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 
@@ -76,9 +76,9 @@ def _shrink(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Fewer pixels, by a filter that a camera or a web site might use; never more than there are."""
     height, width = pixels.shape[:2]
     longer = max(height, width)
-    if longer <= _SHORTEST_SIDE:
+    if longer <= _LEAST_LONGER_SIDE:
         return pixels
-    scale = np.exp(rng.uniform(np.log(_SHORTEST_SIDE), np.log(longer))) / longer
+    scale = np.exp(rng.uniform(np.log(_LEAST_LONGER_SIDE), np.log(longer))) / longer
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(pixels, size, interpolation=int(rng.choice(_FILTERS)))
 
