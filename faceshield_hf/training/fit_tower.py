@@ -20,6 +20,7 @@ from transformers.trainer_utils import EvalPrediction
 
 from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.training.mobilenet import imagenet_mobilenet_v2
+from faceshield_hf.training.precision import avoid_emulation
 from faceshield_hf.training.provenance import write_log
 from faceshield_hf.training.tiny import FEATURE_LAYERS, GRID, HIDDEN_SIZE, OUTPUT_STRIDE, tiny_image_processor
 from faceshield_hf.training.tower import TowerData, TowerWithHeads
@@ -82,6 +83,7 @@ def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> No
         ValueError: when weights or data are missing or wrong.
     """
     out = Path(str(training_args.output_dir))
+    avoid_emulation(training_args)
     set_seed(training_args.seed)
     tower = imagenet_mobilenet_v2(arguments.weights, OUTPUT_STRIDE)
     model = TowerWithHeads(tower, FEATURE_LAYERS, GRID, HIDDEN_SIZE, arguments.frozen_blocks)

@@ -22,11 +22,12 @@ from trl import GRPOTrainer
 
 from faceshield_hf.processing_faceshield import FaceShieldProcessor
 from faceshield_hf.tasks_faceshield import Task
+from faceshield_hf.training.precision import avoid_emulation, keep_learning_in_float32
 from faceshield_hf.training.provenance import ProvenanceCallback, data_revision, describe_run
 from faceshield_hf.training.rewards import REWARDS
 from faceshield_hf.training.rows import load_prompts
 from faceshield_hf.training.run import RecipeArguments, load_start, lora_config, resume, save
-from faceshield_hf.training.stages import keep_learning_in_float32, train_only
+from faceshield_hf.training.stages import train_only
 
 
 @dataclass
@@ -157,6 +158,7 @@ def run_grpo(recipe: GRPORecipeArguments, training_args: Any, model_args: Any) -
     """
     if not model_args.model_name_or_path or not recipe.data:
         raise ValueError("set model_name_or_path and data in the YAML: what to start from and what to ask about")
+    avoid_emulation(training_args, model_args.dtype)
     transformers.set_seed(training_args.seed)
     model, processor = load_start(recipe, model_args)
     peft_config = lora_config(model, recipe, model_args)

@@ -24,10 +24,11 @@ from faceshield_hf.processing_faceshield import FaceShieldProcessor
 from faceshield_hf.training.card import write_card
 from faceshield_hf.training.controls import control_masking
 from faceshield_hf.training.feature_cache import FeatureCollator, check_frozen, use_feature_cache
+from faceshield_hf.training.precision import avoid_emulation, keep_learning_in_float32
 from faceshield_hf.training.progressive import take_vision_tower, with_new_connector
 from faceshield_hf.training.provenance import ProvenanceCallback, data_revision, describe_run, write_log, write_run
 from faceshield_hf.training.rows import load_rows
-from faceshield_hf.training.stages import keep_learning_in_float32, save_beside_lora, train_only
+from faceshield_hf.training.stages import save_beside_lora, train_only
 from faceshield_hf.training.trainer import FaceShieldTrainer, LossArguments, last_checkpoint, output_folder
 
 
@@ -141,6 +142,7 @@ def run_stage(recipe: RecipeArguments, training_args: Any, model_args: Any) -> N
             or the loss is no finite number.
     """
     check_settings(recipe, training_args, model_args)
+    avoid_emulation(training_args, model_args.dtype)
     transformers.set_seed(training_args.seed)
     model, processor = load_start(recipe, model_args)
     peft_config = lora_config(model, recipe, model_args)

@@ -13,7 +13,6 @@ Example:
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 
@@ -48,19 +47,6 @@ def train_only(model: nn.Module, parts: Sequence[str]) -> int:
         parameter.requires_grad_(bool(prefixes) and name.startswith(prefixes))
         trained += parameter.numel() if parameter.requires_grad else 0
     return trained
-
-
-def keep_learning_in_float32(model: nn.Module) -> None:
-    """Bring what learns to float32 where a model was loaded in half precision: small steps vanish in bfloat16.
-
-    PEFT does it for LoRA's own weights, not for the parts beside them. Needs automatic mixed precision (`bf16: true`).
-
-    Args:
-        model (`nn.Module`): changed in place.
-    """
-    for parameter in model.parameters():
-        if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
-            parameter.data = parameter.data.float()
 
 
 def save_beside_lora(config: Any, model: nn.Module, parts: Sequence[str]) -> None:

@@ -210,3 +210,22 @@ def test_a_run_is_adopted_without_its_pictures_of_faces(script, tmp_path):
 def test_an_unfinished_run_is_not_adopted(script, tmp_path):
     with pytest.raises(SystemExit, match="finished"):
         script("adopt_checkpoint").adopt(tmp_path, tmp_path)
+
+
+def test_unseen_domains_stand_side_by_side_and_apart_from_those_trained_on(script, capsys):
+    assets = SCRIPTS.parent / "faceshield_hf" / "assets" / "faceshield-tiny"
+    report = json.loads((assets / "report.json").read_text(encoding="utf-8"))["test-C"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["unseen_domains", str(assets), str(assets)])
+        script("unseen_domains").main()
+    never, trained = capsys.readouterr().out.split("\n\nTrained on:\n\n")
+    assert "| | validation, C | test, C | validation, C | test, C |" in never
+    assert "| | validation, AB | test, AB | validation, AB | test, AB |" in trained
+    hter, (low, high) = report["score"]["hter"], report["intervals"]["score.hter"]
+    assert f"| {100 * hter:.1f} % [{100 * low:.1f}, {100 * high:.1f}] |" in never
+    assert f"| {100 * report['score']['ece']:.1f} % |" in never
+
+
+def test_a_checkpoint_without_reports_is_refused(script, tmp_path):
+    with pytest.raises(SystemExit, match=r"report.json is not there"):
+        script("unseen_domains").read_reports(tmp_path)

@@ -2,9 +2,11 @@
 
 import json
 import sys
+import warnings
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
 
 trl = pytest.importorskip("trl", reason="needs the train extra")
@@ -15,9 +17,9 @@ from tiny import encode, question, tiny_model, tiny_processor  # noqa: E402
 from faceshield_hf import FaceShieldForConditionalGeneration  # noqa: E402
 from faceshield_hf.training.controls import control_masking  # noqa: E402
 from faceshield_hf.training.losses import family_index, lopsided_loss, risk_variance  # noqa: E402
+from faceshield_hf.training.precision import avoid_emulation, keep_learning_in_float32  # noqa: E402
 from faceshield_hf.training.rows import load_rows  # noqa: E402
 from faceshield_hf.training.run import RecipeArguments, check_settings, parse_arguments  # noqa: E402
-from faceshield_hf.training.stages import keep_learning_in_float32  # noqa: E402
 from faceshield_hf.training.trainer import FaceShieldTrainer, LossArguments  # noqa: E402
 
 
@@ -204,6 +206,20 @@ def test_what_learns_stays_in_float32():
     keep_learning_in_float32(model)
     for name, parameter in model.named_parameters():
         assert parameter.dtype == (torch.float32 if "projector" in name else torch.bfloat16), name
+
+
+@pytest.mark.parametrize(
+    ("emulated", "weights", "bf16"),
+    [(True, None, False), (True, "float32", False), (True, "bfloat16", True), (False, None, True)],
+)
+def test_bfloat16_is_not_emulated(tmp_path, monkeypatch, emulated, weights, bf16):
+    monkeypatch.setattr("faceshield_hf.training.precision.emulates_bfloat16", lambda device: emulated)
+    args = TrainingArguments(str(tmp_path), bf16=True, use_cpu=True)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        avoid_emulation(args, weights)
+    assert (args.bf16, args.mixed_precision) == ((True, "bf16") if bf16 else (False, "no"))
+    assert ["bfloat16 instructions" in str(warning.message) for warning in told] == ([] if bf16 else [True])
 
 
 def test_controls_mask_without_the_question(monkeypatch):
