@@ -1,8 +1,8 @@
 """Which floating-point formats a run computes and learns in.
 
-`bf16: true`, which is also TRL's default, computes in bfloat16: faster than float32 where the processor has instructions
-for it. CPUs without AVX-512 (on ARM: without its bfloat16 extension) emulate it instead, and there the embedded
-checkpoint's features of an image take 1.3 instead of 0.07 seconds.
+`bf16: true`, which is also TRL's default, computes in bfloat16: faster than float32 where the processor has
+instructions for it. CPUs without AVX-512 (on ARM: without its bfloat16 extension) emulate it instead, and there the
+embedded checkpoint's features of an image take 1.3 instead of 0.07 seconds.
 
 Example:
     >>> import torch
