@@ -48,8 +48,8 @@ def table_rows(values: Mapping[str, Mapping[int, Mapping[str, float]]]) -> list[
         values (`Mapping`): variant -> seed -> metric -> value; the reference first.
 
     Returns:
-        `list[dict]`: a row a variant: `variant`, `seeds` that are done, and for each metric `mean`, `low`, `high`,
-            and of all but the first `difference` with its own interval.
+        `list[dict]`: a row a variant: `variant`, `seeds` that are done, and for each metric `mean`, `low`, `high`
+            (cut at 0 and 1: all metrics are shares), and of all but the first `difference` with its own interval.
     """
     names = list(values)
     rows = []
@@ -57,7 +57,8 @@ def table_rows(values: Mapping[str, Mapping[int, Mapping[str, float]]]) -> list[
         row: dict[str, Any] = {"variant": name, "seeds": sorted(values[name]), "metrics": {}}
         for metric in METRICS:
             found = [values[name][seed][metric] for seed in sorted(values[name])]
-            told: dict[str, Any] = dict(zip(("mean", "low", "high"), mean_interval(found), strict=True))
+            mean, low, high = mean_interval(found)
+            told: dict[str, Any] = {"mean": mean, "low": _share(low), "high": _share(high)}
             shared = sorted(values[name].keys() & values[names[0]].keys())
             if name != names[0] and shared:
                 pairs = [values[name][seed][metric] - values[names[0]][seed][metric] for seed in shared]
@@ -65,6 +66,10 @@ def table_rows(values: Mapping[str, Mapping[int, Mapping[str, float]]]) -> list[
             row["metrics"][metric] = told
         rows.append(row)
     return rows
+
+
+def _share(bound: float | None) -> float | None:
+    return None if bound is None else min(1.0, max(0.0, bound))
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:

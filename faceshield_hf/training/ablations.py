@@ -293,10 +293,10 @@ def write_tables(arguments: AblationArguments, titles: Sequence[str]) -> Path:
     write_json(out / "ablations.json", tables)
     text = [
         "# Ablations\n",
-        f"Mean over the seeds {', '.join(map(str, arguments.seeds))} and its 95 % interval (Student's t over seeds; "
-        f"none below {FEWEST_SEEDS} seeds). The second line of a row is the difference from the table's first row, "
-        "seed by seed; **bold** where its interval leaves out zero, which one comparison in twenty does by chance. "
-        "With few seeds intervals are wide: what shows no difference may still have one.\n",
+        f"Mean over the seeds {', '.join(map(str, arguments.seeds))} and its 95 % interval (Student's t over seeds, "
+        f"cut at 0 and 100 %; none below {FEWEST_SEEDS} seeds). The second line of a row is the difference from the "
+        "table's first row, seed by seed; **bold** where its interval leaves out zero, which one comparison in twenty "
+        "does by chance. With few seeds intervals are wide: what shows no difference may still have one.\n",
         *(f"- {name}: {told}" for name, told in _conditions(arguments).items()),
         "",
         *(f"## {title}\n\n{markdown(rows)}\n" for title, rows in tables.items()),

@@ -147,8 +147,8 @@ class FeatureCache:
         stored = {name: value.to(self.dtype).cpu() for name, value in stored.items() if value is not None}
         if not all(value.isfinite().all() for value in stored.values()):
             raise ValueError(
-                f"the tower's features don't fit {self.dtype}: set `bf16: true`, which stores bfloat16, or leave "
-                "cache_vision_features out"
+                f"the tower's features don't fit {self.dtype}: set `bf16: true`, which stores bfloat16 where the "
+                "processor computes in it, or leave cache_vision_features out"
             )
         return [{name: value[i].contiguous() for name, value in stored.items()} for i in range(len(images))]
 

@@ -70,7 +70,8 @@ def test_differences_are_taken_seed_by_seed(tmp_path):
     for seed, value in enumerate((0.2, 0.5, 0.9)):
         put_result(told, "plain", seed, value)
         put_result(told, "no view", seed, value + 0.01 + seed * 0.001)
-    row = table_rows(read_values(told, ["plain", "no view"]))[1]
+    plain, row = table_rows(read_values(told, ["plain", "no view"]))
+    assert (plain["metrics"]["AUC"]["low"], plain["metrics"]["AUC"]["high"]) == (0.0, 1.0)  # a share has no more
     difference = row["metrics"]["AUC"]["difference"]
     # 0.010, 0.011, 0.012: mean 0.011, half width 4.3027 * 0.001 / sqrt(3) = 0.00248
     assert (difference["mean"], difference["low"]) == pytest.approx((0.011, 0.011 - 0.00248), abs=1e-5)
