@@ -14,29 +14,22 @@ from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 
-def normal(name):
-    return re.sub(r"[-_.]+", "-", name).lower()
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+
+from audit import needed
 
 
-def needed(lines):
+sys.path.pop()
+
+
+def allowed_by(lines):
     """Names of the distributions that requirements bring, whatever their versions."""
-    waiting, seen = [Requirement(line) for line in lines], set()
-    while waiting:
-        wanted = waiting.pop()
-        key = normal(wanted.name), frozenset(wanted.extras)
-        if key in seen:
-            continue
-        seen.add(key)
-        try:
-            requires = metadata.requires(wanted.name) or []
-        except metadata.PackageNotFoundError:  # of another platform
-            continue
-        for needs in map(Requirement, requires):
-            if needs.marker is None or any(needs.marker.evaluate({"extra": e}) for e in wanted.extras or {""}):
-                waiting.append(needs)
-    return {name for name, _ in seen}
+    wanted = [Requirement(line) for line in lines]
+    names = {canonicalize_name(each.name) for each in wanted}
+    return names.union(*(needed(each.name, each.extras) for each in wanted))
 
 
 class Only:
@@ -51,13 +44,13 @@ class Only:
         top = name.partition(".")[0]
         if top in self.own:
             return PathFinder.find_spec(name, path or [str(self.folder)], target)
-        if top in self.owners and not self.allowed & {normal(owner) for owner in self.owners[top]}:
+        if top in self.owners and not self.allowed & {canonicalize_name(owner) for owner in self.owners[top]}:
             return None
         return self.finder.find_spec(name, path, target)
 
     def find_distributions(self, *context):
         found = self.finder.find_distributions(*context) if self.finder is PathFinder else ()
-        return (each for each in found if normal(each.name) in self.allowed)
+        return (each for each in found if canonicalize_name(each.name) in self.allowed)
 
 
 def main(folder, *arguments):
@@ -65,7 +58,7 @@ def main(folder, *arguments):
     lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     lines = [line for line in lines if line and not line.startswith("#")]
     lines.append("gradio==" + re.search(r"^sdk_version: *(\S+)", text, re.MULTILINE)[1])
-    allowed = needed(lines)
+    allowed = allowed_by(lines)
     wrapped = [Only(each, folder, allowed) for each in sys.meta_path if each not in (BuiltinImporter, FrozenImporter)]
     sys.meta_path[:] = [BuiltinImporter, FrozenImporter, *wrapped]
     for name in [name for name in sys.modules if name.partition(".")[0] in ("packaging", "faceshield_hf")]:

@@ -391,6 +391,6 @@ def test_a_pushed_space_runs_from_its_own_folder_with_only_its_requirements(hub,
 
 
 def test_what_is_hidden_from_a_space_is_what_nothing_of_its_brings():
-    allowed = only_requirements.needed(["gradio==6.31.0", "transformers"])
+    allowed = only_requirements.allowed_by(["gradio==6.31.0", "transformers"])
     assert {"gradio", "fastapi", "transformers", "tokenizers"} <= allowed
     assert not {"trl", "datasets", "pytest", "faceshield-hf"} & allowed
