@@ -8,9 +8,10 @@ project's to give away. The training curves are `scripts/draw_training.py`'s.
 """
 
 import argparse
-import json
 import re
 from pathlib import Path
+
+from unseen_domains import read_reports
 
 from faceshield_hf.hub import results_table
 from faceshield_hf.whole_files import write_whole
@@ -41,10 +42,7 @@ def adopt(run: Path, root: Path) -> None:
         SystemExit: when the run is not finished.
     """
     checkpoint, assets = run / "checkpoint", root / "faceshield_hf" / "assets" / "faceshield-tiny"
-    numbers = checkpoint / "report.json"
-    if not numbers.is_file():
-        raise SystemExit(f"{numbers} is not there: give the working folder of a finished recipes/make_tiny.py")
-    reports = json.loads(numbers.read_text(encoding="utf-8"))
+    reports = read_reports(checkpoint)
     readme = with_table((root / "README.md").read_text(encoding="utf-8"), results_table(reports))
     for file in sorted(checkpoint.iterdir()):
         if not file.name.endswith("_faceshield.py"):

@@ -51,7 +51,7 @@ def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
     """
     file = folder / "report.json"
     if not file.is_file():
-        raise SystemExit(f"{file} is not there: give checkpoints of finished recipes/make_tiny.py runs")
+        raise SystemExit(f"{file} is not there: only a finished run of recipes/make_tiny.py leaves it")
     reports: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
     return reports
 

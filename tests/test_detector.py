@@ -215,8 +215,8 @@ def test_each_row_of_a_batch_is_answered_for_its_own_image_and_task(shield, phot
 
 def test_one_bad_image_does_not_end_a_batch(shield, photos):
     good, bad, after = shield.detect_batch([photos[0], b"no image", photos[1]], tasks=(), on_error="return")
-    # Kernels differ with the size of a batch on some processors, and so do last digits.
-    assert (good.score, after.score) == pytest.approx((shield.score(photos[0]), shield.score(photos[1])), abs=1e-5)
+    # Against a batch of the same size: kernels, and with them last digits, differ with it on some processors.
+    assert [good.score, after.score] == [verdict.score for verdict in shield.detect_batch(photos[:2], tasks=())]
     assert isinstance(bad, ValueError)
     assert "not an image" in str(bad)
 
