@@ -19,23 +19,33 @@ REPORT = {
         "median_box_acc_iou50": 0.3,
         "class_mean_acc_iou50": 0.81,
         "class_mean_median_box_acc_iou50": 0.4,
+        "ap50": 0.61,
     },
     "consistency": 0.96,
+    "intervals": {"score.auc": [0.95, 1.0]},
 }
 
 
 def test_the_table_has_a_column_a_report():
     table = results_table({"validation-AB": REPORT, "test-C": REPORT})
-    assert "| AUC, score | 0.987 | 0.987 |" in table
+    assert "| AUC, score | 98.7 % | 98.7 % |" in table
+    assert "| AP@50 | 61.0 % | 61.0 % |" in table
     assert "| images (bona fide + attacks) | 3 + 7 | 3 + 7 |" in table
     assert "| Acc@IoU 0.5, mean over the types | 81.0 % | 81.0 % |" in table
-    assert "conditions never seen in training" in table.splitlines()[0]
+    assert table.splitlines()[0] == "|  | validation, A and B (seen in training) | test, C (never seen in training) |"
+    assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_the_table_has_intervals_where_the_report_has_them():
+    table = results_table({"test-C": REPORT}, intervals=True)
+    assert "| AUC, score | 98.7 % [95.0, 100.0] |" in table
+    assert "| AP@50 | 61.0 % |" in table
 
 
 def test_another_domain_may_be_the_unseen_one(tmp_path):
     write_model_card(tmp_path, {"test-AC": REPORT, "test-B": REPORT}, seed=3, unseen_domain="B")
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "| test, conditions seen in training | test, conditions never seen in training |" in text
+    assert "| test, A and C (seen in training) | test, B (never seen in training) |" in text
     assert "Domains A and C (" in text
     assert "domain B, with" in text
 
@@ -46,12 +56,24 @@ def test_every_metric_of_every_report_goes_to_the_hub():
     assert found[("test", "acc_iou50")] == 0.72
 
 
+def test_a_report_on_other_images_is_not_called_simulated_and_may_lack_parts():
+    reports = {"msu-mfsd": {"bona_fide": 2, "attacks": 2, "score": {"auc": 0.8}}}
+    (found,) = eval_results(reports)
+    assert (found.dataset_name, found.dataset_type, found.metric_value) == ("msu-mfsd", "face-anti-spoofing", 0.8)
+    table = results_table(reports)
+    assert "| AUC, score | 80.0 % |" in table
+    assert "| fine ACC, 12 types |  |" in table
+
+
 def test_the_card_reads_back_with_its_metadata(tmp_path):
-    write_model_card(tmp_path, {"validation-AB": REPORT}, seed=3)
+    reports = {"validation-AB": REPORT, "test-AB": REPORT | {"score": {**REPORT["score"], "auc": 0.9}}}
+    write_model_card(tmp_path, reports, seed=3)
     card = ModelCard.load(tmp_path / "README.md")
     assert card.data.license == "apache-2.0"
     assert card.data.pipeline_tag == "image-text-to-text"
-    assert card.data.eval_results[0].metric_value == 0.987
+    found = [(r.dataset_config, r.metric_value) for r in card.data.eval_results if r.metric_type == "auc"]
+    assert found == [("validation-AB", 0.987), ("test-AB", 0.9)]
+    assert len(card.data.to_dict()["model-index"][0]["results"]) == 2
     assert "not for access control" in card.text
     assert "(seed 3)" in card.text
     assert "Domains A and B (" in card.text

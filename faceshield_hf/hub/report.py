@@ -21,15 +21,21 @@ from faceshield_hf.whole_files import write_json
 
 
 _TASK = "image-text-to-text"
-_SEEN, _UNSEEN = "conditions seen in training", "conditions never seen in training"
 # A checkpoint learns from two of the simulator's three domains.
-_DOMAINS = {"AB": _SEEN, "AC": _SEEN, "BC": _SEEN, "A": _UNSEEN, "B": _UNSEEN, "C": _UNSEEN}
+_DOMAINS = {
+    "AB": "A and B (seen in training)",
+    "AC": "A and C (seen in training)",
+    "BC": "B and C (seen in training)",
+    "A": "A (never seen in training)",
+    "B": "B (never seen in training)",
+    "C": "C (never seen in training)",
+}
 # metric -> where it stands in a report
 _METRICS = {
-    "auc": ("score", "auc"),
-    "hter": ("score", "hter"),
-    "accuracy": ("fine", "acc"),
-    "acc_iou50": ("localization", "acc_iou50"),
+    "auc": "score.auc",
+    "hter": "score.hter",
+    "accuracy": "fine.acc",
+    "acc_iou50": "localization.acc_iou50",
 }
 _TEMPLATE = """---
 {metadata}
@@ -85,58 +91,65 @@ attacks. Made by `python recipes/make_tiny.py --config recipes/faceshield-tiny/m
 Acc@IoU 0.5 of a constant box, the median of the true class, is the baseline that localization must beat.
 """
 
+# label -> where it stands in a report; all are shares
 _ROWS = (
-    ("images (bona fide + attacks)", lambda r: f"{r['bona_fide']} + {r['attacks']}"),
-    ("coarse ACC, text verdict", lambda r: _percent(r["coarse"]["acc"])),
-    ("HTER, text verdict", lambda r: _percent(r["coarse"]["hter"])),
-    ("AUC, score", lambda r: f"{r['score']['auc']:.3f}"),
-    ("HTER, score at the fitted threshold", lambda r: _percent(r["score"]["hter"])),
-    ("APCER of the worst species", lambda r: _percent(r["score"]["apcer_max"])),
-    ("BPCER", lambda r: _percent(r["score"]["bpcer"])),
-    ("fine ACC, 12 types", lambda r: _percent(r["fine"]["acc"])),
-    ("Acc@IoU 0.5 of all boxes", lambda r: _percent(r["localization"]["acc_iou50"])),
-    ("that of the constant box", lambda r: _percent(r["localization"]["median_box_acc_iou50"])),
-    ("Acc@IoU 0.5, mean over the types", lambda r: _percent(r["localization"]["class_mean_acc_iou50"])),
-    ("that of the constant box", lambda r: _percent(r["localization"]["class_mean_median_box_acc_iou50"])),
-    ("reasoning verdict ACC", lambda r: _percent(r["reasoning"]["acc"])),
-    ("all four answers agree", lambda r: _percent(r["consistency"])),
-    ("ECE of the score", lambda r: f"{r['score']['ece']:.3f}"),
+    ("coarse ACC, text verdict", "coarse.acc"),
+    ("HTER, text verdict", "coarse.hter"),
+    ("AUC, score", "score.auc"),
+    ("HTER, score at the fitted threshold", "score.hter"),
+    ("APCER of the worst species", "score.apcer_max"),
+    ("BPCER", "score.bpcer"),
+    ("fine ACC, 12 types", "fine.acc"),
+    ("Acc@IoU 0.5 of all boxes", "localization.acc_iou50"),
+    ("that of the constant box", "localization.median_box_acc_iou50"),
+    ("Acc@IoU 0.5, mean over the types", "localization.class_mean_acc_iou50"),
+    ("that of the constant box", "localization.class_mean_median_box_acc_iou50"),
+    ("AP@50", "localization.ap50"),
+    ("reasoning verdict ACC", "reasoning.acc"),
+    ("all four answers agree", "consistency"),
+    ("ECE of the score", "score.ece"),
 )
 
 
-def results_table(reports: Mapping[str, dict[str, Any]]) -> str:
+def results_table(reports: Mapping[str, dict[str, Any]], intervals: bool = False) -> str:
     """The main numbers of several reports side by side, in Markdown.
 
     Args:
         reports (`Mapping[str, dict]`): split and domains, such as "validation-AB", -> report.
+        intervals (`bool`, *optional*, defaults to `False`): whether the 95 % intervals stand beside the numbers, in
+            square brackets, where the report has them.
 
     Returns:
         `str`: a table with a column a report.
     """
-    lines = ["| | " + " | ".join(_title(name) for name in reports) + " |", "|---" * (len(reports) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(cell(r) for r in reports.values()) + " |" for name, cell in _ROWS]
-    return "\n".join(lines)
+    counts = [f"{report['bona_fide']} + {report['attacks']}" for report in reports.values()]
+    rows = [["", *map(_title, reports)], ["---"] * (len(reports) + 1), ["images (bona fide + attacks)", *counts]]
+    rows += [[label, *(_cell(report, key, intervals) for report in reports.values())] for label, key in _ROWS]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def eval_results(reports: Mapping[str, dict[str, Any]]) -> list[EvalResult]:
     """The main numbers as the Hub's evaluation results (`model-index`).
 
     Args:
-        reports (`Mapping[str, dict]`): split and domains -> report.
+        reports (`Mapping[str, dict]`): name -> report; a name of split and domains, such as "test-C", stands for the
+            simulator's images.
 
     Returns:
-        `list[EvalResult]`: one a metric and report.
+        `list[EvalResult]`: one a metric and report, for the metrics that the report has.
     """
     return [
         EvalResult(
             task_type=_TASK,
-            dataset_type="simulated",
-            dataset_name=f"simulated attacks on synthetic faces, {_title(name)}",
+            dataset_type="simulated" if _is_simulated(name) else "face-anti-spoofing",
+            dataset_name=f"simulated attacks on synthetic faces, {_title(name)}" if _is_simulated(name) else name,
+            dataset_config=name,  # results of one configuration are merged into one entry of `model-index`
             metric_type=metric,
-            metric_value=round(report[part][key], 4),
+            metric_value=round(share, 4),
         )
         for name, report in reports.items()
-        for metric, (part, key) in _METRICS.items()
+        for metric, key in _METRICS.items()
+        if (share := _share(report, key)) is not None
     ]
 
 
@@ -173,11 +186,26 @@ def write_model_card(
     write_json(Path(folder) / "report.json", dict(reports))
 
 
+def _is_simulated(name: str) -> bool:
+    return name.partition("-")[2] in _DOMAINS
+
+
 def _title(name: str) -> str:
     """Write "validation-AB" for a reader; any other name stays as it is."""
     split, _, domains = name.partition("-")
     return f"{split}, {_DOMAINS[domains]}" if domains in _DOMAINS else name
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _share(report: dict[str, Any], key: str) -> float | None:
+    """What a report says, or `None` where it was made without that question, threshold or true boxes."""
+    part, _, metric = key.partition(".")
+    share: float | None = report.get(part, {}).get(metric) if metric else report.get(part)
+    return share
+
+
+def _cell(report: dict[str, Any], key: str, intervals: bool) -> str:
+    share = _share(report, key)
+    if share is None:
+        return ""
+    bounds = report.get("intervals", {}).get(key) if intervals else None
+    return f"{100 * share:.1f} %" + (f" [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]" if bounds else "")

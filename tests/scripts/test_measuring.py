@@ -212,18 +212,28 @@ def test_an_unfinished_run_is_not_adopted(script, tmp_path):
         script("adopt_checkpoint").adopt(tmp_path, tmp_path)
 
 
-def test_unseen_domains_stand_side_by_side_and_apart_from_those_trained_on(script, capsys):
+def test_unseen_domains_stand_side_by_side_and_apart_from_those_trained_on(script, tmp_path, capsys):
     assets = SCRIPTS.parent / "faceshield_hf" / "assets" / "faceshield-tiny"
-    report = json.loads((assets / "report.json").read_text(encoding="utf-8"))["test-C"]
+    reports = json.loads((assets / "report.json").read_text(encoding="utf-8"))
+    (tmp_path / "report.json").write_text(json.dumps({"test-A": reports["test-C"], "test-BC": reports["test-AB"]}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["unseen_domains", str(assets), str(assets)])
+        patch.setattr(sys, "argv", ["unseen_domains", str(tmp_path), str(assets)])
         script("unseen_domains").main()
-    never, trained = capsys.readouterr().out.split("\n\nTrained on:\n\n")
-    assert "| | validation, C | test, C | validation, C | test, C |" in never
-    assert "| | validation, AB | test, AB | validation, AB | test, AB |" in trained
+    never, trained = capsys.readouterr().out.split("\n\n")
+    columns = [f"{name} (never seen in training)" for name in ("test, A", "validation, C", "test, C")]
+    assert never.splitlines()[0] == f"|  | {' | '.join(columns)} |"
+    assert "never" not in trained
+    assert "| test, B and C (seen in training) |" in trained
+    report = reports["test-C"]
     hter, (low, high) = report["score"]["hter"], report["intervals"]["score.hter"]
     assert f"| {100 * hter:.1f} % [{100 * low:.1f}, {100 * high:.1f}] |" in never
     assert f"| {100 * report['score']['ece']:.1f} % |" in never
+
+
+def test_two_checkpoints_without_the_same_domain_are_refused(script):
+    assets = SCRIPTS.parent / "faceshield_hf" / "assets" / "faceshield-tiny"
+    with pytest.raises(SystemExit, match="second checkpoint with the report validation-AB"):
+        script("unseen_domains").domains_tables([assets, assets])
 
 
 def test_a_checkpoint_without_reports_is_refused(script, tmp_path):
