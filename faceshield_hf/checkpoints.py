@@ -10,9 +10,10 @@ Example:
 """
 
 import copy
+import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,8 @@ _REQUIRED = ("config.json", "processor_config.json", "tokenizer_config.json", "t
 _WEIGHTS, _WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 # What a checkpoint needs from the Hub: no code, no pickles.
 _DOWNLOADED = ("*.json", "*.jinja", "*.safetensors", "*.txt", "*.model")
+# Where a configuration came from and what wrote it: nothing that a model computes with.
+_ORIGIN = ("_name_or_path", "transformers_version", "auto_map")
 _LARGEST_SIDE = 4096  # of the pictures that a tower reads
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
@@ -205,6 +208,31 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def model_digest(model: torch.nn.Module, settings: Mapping[str, Any] | None = None) -> str:
+    """A mark of a model in its present state: loading it again does not change it, any other weight or setting does.
+
+    Args:
+        model (`torch.nn.Module`): all its weights and buffers count.
+        settings (`Mapping[str, Any]`, *optional*): whatever else decides its answers, such as a configuration as a
+            dict; where it was loaded from is left out, at any depth.
+
+    Returns:
+        `str`: 20 hexadecimal digits.
+    """
+    told = json.dumps(_without_origin(settings or {}), sort_keys=True, default=str)
+    digest = hashlib.sha256(told.encode())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:20]
+
+
+def _without_origin(settings: Any) -> Any:
+    if isinstance(settings, Mapping):
+        return {name: _without_origin(value) for name, value in settings.items() if name not in _ORIGIN}
+    return settings
 
 
 def _download(repo_id: str, revision: str | None) -> Path:

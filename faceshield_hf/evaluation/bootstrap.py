@@ -11,13 +11,13 @@ Example:
     {'mean': [0.0, 1.0]}
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
 
 def subject_intervals(
-    subjects: Sequence[str],
+    subjects: Sequence[Hashable],
     statistics: Callable[[np.ndarray], dict[str, float]],
     resamples: int = 1000,
     seed: int = 0,
@@ -26,7 +26,7 @@ def subject_intervals(
     """Percentile intervals of statistics under resampling of subjects (Efron's bootstrap, clustered).
 
     Args:
-        subjects (`Sequence[str]`): of each image.
+        subjects (`Sequence[Hashable]`): of each image.
         statistics (`Callable`): takes the indices of the drawn images, repeated as often as their subject was drawn,
             and gives named numbers; it may raise `ValueError` where a draw lacks a class. NaN is left out.
         resamples (`int`, *optional*, defaults to 1000): draws.
@@ -37,7 +37,7 @@ def subject_intervals(
         `dict[str, list[float]]`: name -> low and high end; empty with fewer than two subjects. Draws without bona
             fide or without attacks are left out; a name is left out if nine draws in ten gave it no number.
     """
-    rows_of: dict[str, list[int]] = {}
+    rows_of: dict[Hashable, list[int]] = {}
     for row, subject in enumerate(subjects):
         rows_of.setdefault(subject, []).append(row)
     groups = [np.array(rows) for rows in rows_of.values()]

@@ -10,6 +10,7 @@ Example:
     True
 """
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ from faceshield_hf.evaluation.metrics import eer_threshold
 BINS = 15
 # float32 scores saturate at 0 and 1
 _LOGIT_LIMIT = 30.0
+_TEMPERATURES = (0.05, 20.0)
 
 
 def log_odds(scores: np.ndarray | Sequence[float]) -> np.ndarray:
@@ -38,14 +40,34 @@ def fit_temperature(is_attack: np.ndarray, scores: np.ndarray) -> float:
     """The factor by which log-odds must be divided for the labels to be most likely (Guo et al., arXiv 1706.04599).
 
     Args:
-        is_attack (`np.ndarray` of shape `(n,)`): the truth.
+        is_attack (`np.ndarray` of shape `(n,)`): the truth, both classes.
         scores (`np.ndarray` of shape `(n,)`): p(spoof), 0..1.
+
+    Returns:
+        `float`: 0.05..20; at an end of it, with a warning, where the scores part the classes without an error (the
+            likelihood then has no maximum), or tell nothing.
+
+    Raises:
+        ValueError: unless both classes are there.
     """
     from scipy.optimize import minimize_scalar
 
-    signed = np.where(np.asarray(is_attack, bool), 1, -1) * log_odds(scores)
+    truth = np.asarray(is_attack, bool)
+    if truth.all() or not truth.any():
+        raise ValueError(
+            f"got {int(truth.sum())} attacks and {int((~truth).sum())} bona fide images; a temperature needs both"
+        )
+    signed = np.where(truth, 1, -1) * log_odds(scores)
     loss = lambda log_t: float(np.logaddexp(0, -signed / np.exp(log_t)).mean())  # noqa: E731
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+    low, high = np.log(_TEMPERATURES)
+    log_t = float(minimize_scalar(loss, bounds=(low, high), method="bounded").x)
+    if min(log_t - low, high - log_t) < 1e-3:
+        warnings.warn(
+            f"the temperature stopped at {np.exp(log_t):.3g}, an end of {_TEMPERATURES}: the {truth.size} scores part "
+            "the classes without an error, or tell nothing; fit it on more images",
+            stacklevel=2,
+        )
+    return float(np.exp(log_t))
 
 
 def fit_margin(
@@ -176,7 +198,7 @@ def prior_ablation(
 
     Args:
         is_attack (`np.ndarray` of shape `(n,)`): the truth.
-        scores (`np.ndarray` of shape `(n,)`): p(spoof), 0..1.
+        scores (`np.ndarray` of shape `(n,)`): p(spoof), 0..1; NaN for an image that failed, which is wrong in either.
         blank_score (`float`): p(spoof) of a blank image.
         dev (`tuple`, *optional*): truth and scores of validation images, for the threshold.
 
@@ -189,15 +211,18 @@ def prior_ablation(
     truth = np.asarray(is_attack, bool)
     variants = {"plain": lambda values: np.asarray(values, np.float64)}
     variants["corrected"] = lambda values: remove_prior(values, blank_score)
+    known = np.isfinite(scores)
     result: dict[str, object] = {"blank_score": blank_score}
     for name, change in variants.items():
         changed = change(scores)
-        row = {
-            "hter_at_half": error_rates(truth, (changed >= 0.5).tolist())["hter"],
-            "ece": expected_calibration_error(truth, changed),
-        }
+
+        def hter(threshold: float, changed: np.ndarray = changed) -> float:
+            called = [bool(score >= threshold) if np.isfinite(score) else None for score in changed]
+            return error_rates(truth, called)["hter"]
+
+        row = {"hter_at_half": hter(0.5), "ece": expected_calibration_error(truth[known], changed[known])}
         if dev is not None:
             threshold, _ = eer_threshold(dev[0], change(dev[1]))
-            row["hter_dev"] = error_rates(truth, (changed >= threshold).tolist())["hter"]
+            row["hter_dev"] = hter(threshold)
         result[name] = row
     return result

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from PIL import Image
 
+from faceshield_hf.checkpoints import model_digest
 from faceshield_hf.evaluation.results import Said
-from faceshield_hf.evaluation.scorers import weights_digest
 
 
 REAL_PROMPTS = (
@@ -72,7 +72,7 @@ class ClipScorer:
     def made_by(self) -> dict[str, Any]:
         """The model and the prompts."""
         prompts = [*REAL_PROMPTS, *SPOOF_PROMPTS]
-        return {"scorer": "clip", "model": self.model_id, "weights": weights_digest(self.model), "prompts": prompts}
+        return {"scorer": "clip", "model": self.model_id, "weights": model_digest(self.model), "prompts": prompts}
 
     @torch.inference_mode()
     def _direction(self, prompts: Sequence[str]) -> torch.Tensor:

@@ -10,6 +10,7 @@ Example:
 """
 
 import argparse
+import importlib.util
 import json
 import shlex
 import sys
@@ -17,19 +18,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from faceshield_hf.checkpoints import best_device
 from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.decision import TASKS
 from faceshield_hf.evaluation.calibration import fit_margin
 from faceshield_hf.evaluation.evaluate import collect, markdown_table, processes, summarize, write_report
-from faceshield_hf.evaluation.judged import Judged, mean_over, template_references
+from faceshield_hf.evaluation.judged import Judged, check_attribute, mean_over, template_references
 from faceshield_hf.evaluation.metrics import eer_threshold
-from faceshield_hf.evaluation.protocols import Assigned, assign, load_protocol
+from faceshield_hf.evaluation.protocols import Assigned, Protocol, assign, load_protocol
 from faceshield_hf.evaluation.scorers import CsvScorer, FaceShieldScorer, Scorer, blank_score
-from faceshield_hf.evaluation.summary import with_scores
+from faceshield_hf.evaluation.summary import image_errors, with_scores
 from faceshield_hf.tasks_faceshield import Task
 
 
 SCORERS = ("faceshield", "zero-shot", "clip", "resnet", "csv")
+EPOCHS = 10
+_PACKAGES = ("nltk", "rouge_score", "sacrebleu", "scipy", "yaml")
+_ONLY_FOR = {  # option -> systems that heed it
+    "revision": ("faceshield", "zero-shot", "clip", "resnet"),
+    "token_budget": ("faceshield",),
+    "device": ("faceshield", "zero-shot", "clip", "resnet"),
+    "trust_remote_code": ("zero-shot",),
+    "tasks": ("faceshield", "zero-shot"),
+    "epochs": ("resnet",),
+}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -74,45 +86,72 @@ def run(options: argparse.Namespace, words: Sequence[str] = ()) -> None:
         ValueError: for anything wrong with folders, protocol or system.
     """
     out = Path(options.out)
-    splits = read_splits(options)
+    check_packages(plots=not options.no_plots)
+    _check_options(options)
+    protocol, splits = read_splits(options)
     for split in ("test", "dev"):
         _check_classes(getattr(splits, split), split)
     test, dev = _limited(splits.test, options.limit), _limited(splits.dev, options.limit)
+    if options.average_over:
+        check_attribute([*test, *dev], options.average_over)
     beside = [read_report(path) for path in options.beside]
-    references = read_references(options.references) if options.references else template_references(test)
+    references = read_references(options.references, test) if options.references else template_references(test)
     scorer = make_scorer(options, splits.train, out)
+    if isinstance(scorer, CsvScorer):
+        scorer.check_unambiguous(str(sample.path) for sample in [*test, *dev])
     judged = collect(scorer, test, out / "answers", options.batch_size)
     on_dev = collect(scorer, dev, out / "answers-dev", options.batch_size) if dev else None
     prior = blank_score(scorer) if options.debias else None
     if processes().is_main_process:
-        report = _report(options, words, scorer, judged, on_dev, references, splits.train, prior)
+        told = {"errors": image_errors(judged)}  # image by image, also where a video's are averaged
+        if options.average_over:
+            judged = mean_over(judged, options.average_over)
+            on_dev = None if on_dev is None else mean_over(on_dev, options.average_over)
+        told |= {"left_out": splits.left_out} if protocol else {}
+        report = _report(options, words, protocol, scorer, judged, on_dev, references, splits.train, prior) | told
+        write_report(report, out, beside)  # before the plots, which are less worth
         if not options.no_plots:
-            _plots(scorer, judged, report, out)
-        write_report(report, out, beside)
+            write_report(report, out, beside, _plots(scorer, judged, report, out))
         print(markdown_table(report))  # noqa: T201
         print(f"\nwritten: {out / 'report.md'}")  # noqa: T201
     processes().wait_for_everyone()
 
 
-def read_splits(options: argparse.Namespace) -> Assigned:
-    """The images by split, from a protocol or from the folders as they are given."""
+def check_packages(plots: bool = True) -> None:
+    """Look for the packages of the `eval` extra before hours of judging, not after.
+
+    Args:
+        plots (`bool`, *optional*, defaults to `True`): whether pictures will be drawn.
+
+    Raises:
+        ModuleNotFoundError: naming the first that is missing.
+    """
+    for name in (*_PACKAGES, *(("matplotlib",) if plots else ())):
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"the report needs {name}: pip install 'faceshield-hf[eval]'", name=name)
+
+
+def read_splits(options: argparse.Namespace) -> tuple[Protocol | None, Assigned]:
+    """The images by split, from a protocol or from the folders as they are given.
+
+    Raises:
+        ValueError: when a subject or an image falls into two splits, or what is given fits no protocol.
+    """
     data = _folders(options.data)
     if not options.protocol:
-        flat = lambda folders: [sample for samples in folders.values() for sample in samples]  # noqa: E731
-        return Assigned(flat(_folders(options.train)), flat(_folders(options.dev)), flat(data), 0)
+        return None, _apart(train=_folders(options.train), dev=_folders(options.dev), test=data)
     if options.dev or options.train:
         raise ValueError("a protocol parts the --data folders by itself: leave out --dev and --train")
     file, _, name = options.protocol.rpartition(":") if ".yaml:" in options.protocol else (options.protocol, "", "")
     protocol = load_protocol(file, name or None)
-    options.protocol_name, options.protocol_about = protocol.name, protocol.about
-    return assign(protocol, data, ("train", "test") if options.scorer == "resnet" else ("test",))
+    return protocol, assign(protocol, data, ("train", "test") if options.scorer == "resnet" else ("test",))
 
 
 def make_scorer(options: argparse.Namespace, train: Sequence[Sample], out: Path) -> Scorer:
     """The system that the options name; a ResNet is trained first."""
-    tasks = [Task(task) for task in options.tasks]
+    tasks = [Task(task) for task in options.tasks or TASKS]
     state = processes()
-    device = options.device or (str(state.device) if state.num_processes > 1 else None)
+    device = options.device or (str(state.device) if state.num_processes > 1 else best_device())
     if options.scorer == "faceshield":
         from faceshield_hf.detector import FaceShield
 
@@ -120,8 +159,6 @@ def make_scorer(options: argparse.Namespace, train: Sequence[Sample], out: Path)
             options.model, device, revision=options.revision, vision_token_budget=options.token_budget
         )
         return FaceShieldScorer(detector, tasks)
-    if options.token_budget is not None:
-        raise ValueError(f"--token-budget is for --scorer faceshield, not {options.scorer}: leave it out")
     if options.model is None:
         raise ValueError(f"--scorer {options.scorer} needs --model")
     if options.scorer == "csv":
@@ -133,14 +170,22 @@ def make_scorer(options: argparse.Namespace, train: Sequence[Sample], out: Path)
     if options.scorer == "clip":
         from faceshield_hf.evaluation.clip import ClipScorer
 
-        return ClipScorer(options.model, options.revision, device or "cpu")
+        return ClipScorer(options.model, options.revision, device)
     from faceshield_hf.evaluation.resnet import ResNetScorer, train_resnet
 
     if not train:
         raise ValueError("--scorer resnet needs training images: give --train, or a --protocol with a train split")
     _check_classes(train, "train")
-    folder = train_resnet(options.model, train, out / "resnet", options.epochs, options.batch_size, seed=options.seed)
-    return ResNetScorer(folder, device or "cpu")
+    folder = train_resnet(
+        options.model,
+        train,
+        out / "resnet",
+        EPOCHS if options.epochs is None else options.epochs,
+        options.batch_size,
+        seed=options.seed,
+        revision=options.revision,
+    )
+    return ResNetScorer(folder, device)
 
 
 def read_report(path: str) -> dict[str, Any]:
@@ -151,24 +196,42 @@ def read_report(path: str) -> dict[str, Any]:
         raise ValueError(f"{path} is no report.json that can be read ({error})") from error
 
 
-def read_references(path: str | Path) -> dict[str, str]:
-    """Reasoning answers of a file of records (JSON lines with `image`, `task` and `answer`), by image.
+def read_references(path: str | Path, samples: Sequence[Sample]) -> dict[str, str]:
+    """Reasoning answers of a file of records, as `write_records` makes it, for the images that it has any for.
+
+    Args:
+        path (`str` or `Path`): JSON lines with `image` (relative to the file's folder, or absolute), `task`, `answer`.
+        samples (`Sequence[Sample]`): the images that will be judged.
+
+    Returns:
+        `dict[str, str]`: path of a sample, as it is written there -> the first answer.
 
     Raises:
-        ValueError: when a line is no record, or none is a reasoning answer.
+        ValueError: when the file is not there, a line is no record, none is a reasoning answer, or none is of the
+            images.
     """
-    found: dict[str, str] = {}
-    with Path(path).open(encoding="utf-8") as lines:
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}: expected records of JSON lines with image, task and answer")
+    found: dict[Path, str] = {}
+    with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
                 if record["task"] == Task.REASONING.value:
-                    found.setdefault(str(record["image"]), str(record["answer"]))
+                    found.setdefault((path.parent / record["image"]).resolve(), str(record["answer"]))
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{path}, line {number}: no record with image, task and answer ({error})") from error
     if not found:
         raise ValueError(f"{path} holds no answer to the task {Task.REASONING.value}")
-    return found
+    places = {str(sample.path): sample.path.resolve() for sample in samples}
+    references = {name: found[place] for name, place in places.items() if place in found}
+    if not references:
+        raise ValueError(
+            f"{path} has references for {len(found)} images, none of the {len(samples)} that are judged; its first is "
+            f"{next(iter(found))}, theirs {next(iter(places.values()))}"
+        )
+    return references
 
 
 def _add_images(group: argparse._ArgumentGroup) -> None:
@@ -221,10 +284,10 @@ def _add_system(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device", help="such as cpu or cuda; the fastest there is by default")
     group.add_argument("--trust-remote-code", action="store_true", help="let a zero-shot model bring code of its own")
     group.add_argument(
-        "--tasks", nargs="+", choices=[task.value for task in TASKS], default=[task.value for task in TASKS]
+        "--tasks", nargs="+", choices=[task.value for task in TASKS], help="what to ask; all by default"
     )
     group.add_argument("--batch-size", type=int, default=8)
-    group.add_argument("--epochs", type=float, default=10, help="of training a ResNet")
+    group.add_argument("--epochs", type=float, help=f"of training a ResNet (default: {EPOCHS})")
 
 
 def _add_report(group: argparse._ArgumentGroup) -> None:
@@ -255,6 +318,7 @@ def _add_report(group: argparse._ArgumentGroup) -> None:
 def _report(
     options: argparse.Namespace,
     words: Sequence[str],
+    protocol: Protocol | None,
     scorer: Scorer,
     judged: Sequence[Judged],
     dev: Sequence[Judged] | None,
@@ -262,9 +326,6 @@ def _report(
     train: Sequence[Sample],
     prior: float | None,
 ) -> dict[str, Any]:
-    if options.average_over:
-        judged = mean_over(judged, options.average_over)
-        dev = None if dev is None else mean_over(dev, options.average_over)
     threshold, margin, origin = scorer.threshold, scorer.margin, "the system's own, fixed before"
     if dev is not None and threshold is None:
         truth, scores = with_scores(dev)
@@ -288,20 +349,48 @@ def _report(
         "data": ", ".join(options.data),
         "command": shlex.join(["faceshield", "evaluate", *words]),
         "seed": options.seed,
-        "threshold_from": origin if threshold is not None else "none: no dev images were given",
+        "threshold_from": origin if threshold is not None else "none: there are no dev images",
         "references": options.references or "written by the offline assistant from the labels and cues",
     }
-    if options.protocol:
-        told |= {"protocol": options.protocol_name, "protocol_about": options.protocol_about}
+    if protocol:
+        told |= {"protocol": protocol.name, "protocol_about": protocol.about}
     return told | summary
 
 
-def _plots(scorer: Scorer, judged: Sequence[Judged], report: dict[str, Any], out: Path) -> None:
+def _plots(scorer: Scorer, judged: Sequence[Judged], report: dict[str, Any], out: Path) -> list[Path]:
     from faceshield_hf.evaluation.plots import write_importance, write_plots
 
-    write_plots(judged, report, out)
+    pictures = write_plots(judged, report, out)
     if isinstance(scorer, FaceShieldScorer):
-        write_importance(scorer.detector, [j.sample for j in judged], out)
+        maps = write_importance(scorer.detector, [j.sample for j in judged], out)
+        pictures += [maps] if maps else []
+    return pictures
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Refuse what the system has no use for, rather than leave it aside."""
+    for name, scorers in _ONLY_FOR.items():
+        if getattr(options, name) and options.scorer not in scorers:
+            flag = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{flag} is for --scorer {' or '.join(scorers)}, not {options.scorer}: leave it out")
+    if options.batch_size < 1:
+        raise ValueError(f"got --batch-size {options.batch_size}: expected at least 1")
+
+
+def _apart(**folders: dict[str, list[Sample]]) -> Assigned:
+    """The splits as they are given, if no subject is in two of them."""
+    home: dict[tuple[str, str], str] = {}
+    for split, sources in folders.items():
+        for name, samples in sources.items():
+            for sample in samples:
+                person = (sample.source or name, sample.subject_id)
+                if home.setdefault(person, split) != split:
+                    raise ValueError(
+                        f"{sample.path}: subject {person[1]} of {person[0]} is both in --{home[person]} and in "
+                        f"--{split}; splits must never part a subject. If they are two people, name the folders apart "
+                        "(NAME=FOLDER)"
+                    )
+    return Assigned(**{split: [s for found in sources.values() for s in found] for split, sources in folders.items()})
 
 
 def _folders(given: Sequence[str]) -> dict[str, list[Sample]]:

@@ -39,16 +39,14 @@ def _operating_points(report: Report) -> str:
         rows.append(
             [f"HTER at the dev images' EER threshold {score['dev_threshold']:.4f}", percent(score["hter_dev"])]
         )
-    rows.append(["AUC", cell(report, "score", "auc")])
-    rows.append(["TPR@FPR=1 % (bona fide accepted with at most 1 % of the attacks)", percent(score["tpr_at_fpr1"])])
-    rows += [[f"BPCER@APCER={level} %", percent(value)] for level, value in score["bpcer_at_apcer"].items()]
-    rows.append(["EER (the test images' own threshold)", percent(score["eer"])])
-    rows.append(
-        [
-            "HTER at an oracle threshold: no result, printed for comparison with papers that do so",
-            percent(score["hter_oracle"]),
-        ]
-    )
+    told = {
+        "auc": "AUC",
+        "tpr_at_fpr1": "TPR@FPR=1 % (bona fide accepted with at most 1 % of the attacks)",
+        "eer": "EER (the test images' own threshold)",
+        "hter_oracle": "HTER at an oracle threshold: no result, printed for comparison with papers that do so",
+    }
+    rows += [[title, cell(report, "score", key)] for key, title in told.items()]
+    rows += [[f"BPCER@APCER={level} %", percent(value)] for level, value in score.get("bpcer_at_apcer", {}).items()]
     return f"## Scores\n\n{grid(rows)}"
 
 
@@ -115,8 +113,9 @@ def _calibration(report: Report) -> str:
     band = section.get("unsure_band")
     if band:
         text += (
-            f" The unsure band (margin {band['margin']:.3f}) holds {percent(band['unsure'])} of the images; errors "
-            f"fall from {percent(band['error'])} of all to {percent(band['error_decided'])} of the rest."
+            f" The unsure band (margin {band['margin']:.3f}) holds {percent(band['unsure'])} of the images; of all "
+            f"images {percent(band['error'])} are on the wrong side of the threshold, of those outside the band "
+            f"{percent(band['error_decided'])}."
         )
     return f"## Calibration\n\n{text}"
 

@@ -9,7 +9,10 @@ Example:
     | coarse acc | 50.0 % |
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,14 @@ from faceshield_hf.data.samples import Sample
 from faceshield_hf.detector import FaceShield
 from faceshield_hf.evaluation.judged import Judged, judged_from
 from faceshield_hf.evaluation.report import markdown_table, write_report
-from faceshield_hf.evaluation.results import Said, append_results, claim_folder, read_results
+from faceshield_hf.evaluation.results import (
+    Said,
+    append_results,
+    claim_folder,
+    content_mark,
+    forget_results,
+    read_results,
+)
 from faceshield_hf.evaluation.scorers import FaceShieldScorer, Scorer
 from faceshield_hf.evaluation.summary import summarize
 from faceshield_hf.image_input_faceshield import to_rgb_image
@@ -55,28 +65,35 @@ def judge(detector: FaceShield, samples: Sequence[Sample], batch_size: int = 8) 
 def collect(scorer: Scorer, samples: Sequence[Sample], folder: str | Path, batch_size: int = 8) -> list[Judged]:
     """Run a system over samples, each process of `accelerate launch` over its share; answers are kept in a folder.
 
-    What the folder holds already is not asked again. Call it in every process; all get the whole run.
+    What the folder holds already is not asked again, unless it failed or the image is another one now. Call it in
+    every process; all get the whole run.
 
     Args:
         scorer (`Scorer`): the system.
         samples (`Sequence[Sample]`): labelled images.
         folder (`str` or `Path`): for `run.json` and `results-*.jsonl`.
-        batch_size (`int`, *optional*, defaults to 8): images at once.
+        batch_size (`int`, *optional*, defaults to 8): images at once, at least 1.
 
     Returns:
         `list[Judged]`: in the samples' order; images that could not be judged carry their `error`.
 
     Raises:
-        ValueError: when there are no samples, the folder holds another system's answers, or no image at all could be
-            judged.
+        ValueError: when there are no samples, an image is there twice, the folder holds another system's answers, or
+            no image at all could be judged.
     """
     if not samples:
         raise ValueError("there is no image to judge: check the folder and the protocol's split")
+    if batch_size < 1:
+        raise ValueError(f"got a batch size of {batch_size}: expected at least 1")
+    if twice := [path for path, count in Counter(str(sample.path) for sample in samples).items() if count > 1]:
+        raise ValueError(f"{len(twice)} images are there twice, first {twice[0]}: name each folder once")
     state = processes()
     with state.main_process_first():
         claim_folder(folder, scorer.made_by())
         done = read_results(folder)
-    pending = [sample for sample in samples if str(sample.path) not in done]
+        pending = [sample for sample in samples if not _is_judged(sample, done)]
+        if state.is_main_process:
+            forget_results(folder, {str(sample.path) for sample in pending} & done.keys())
     state.wait_for_everyone()  # nobody writes before all have read: they must split the same list
     mine = pending[state.process_index :: state.num_processes]
     for batch in _batches(scorer, mine, batch_size, quiet=not state.is_main_process):
@@ -102,6 +119,16 @@ def processes() -> Any:
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
+def _is_judged(sample: Sample, done: dict[str, Said]) -> bool:
+    said = done.get(str(sample.path))
+    if said is None or said.error is not None:
+        return False
+    try:
+        return said.content is None or said.content == content_mark(sample.read())
+    except OSError:
+        return False
+
+
 def _batches(scorer: Scorer, samples: Sequence[Sample], batch_size: int, quiet: bool = False) -> Iterator[list[Said]]:
     starts = range(0, len(samples), batch_size)
     for start in tqdm(starts, desc="evaluating", unit="batch", disable=quiet or not samples):
@@ -111,12 +138,15 @@ def _batches(scorer: Scorer, samples: Sequence[Sample], batch_size: int, quiet: 
 def _say(scorer: Scorer, samples: Sequence[Sample]) -> list[Said]:
     """Judge a batch; what fails is told apart image by image."""
     found: dict[str, Said] = {}
+    marks: dict[str, str] = {}
     good: list[Sample] = []
     images: list[Image.Image] = []
     for sample in samples:
         try:
             if scorer.reads_images:
-                images.append(to_rgb_image(sample.read()))
+                content = sample.read()
+                images.append(to_rgb_image(content))
+                marks[str(sample.path)] = content_mark(content)
             good.append(sample)
         except (ValueError, OSError) as error:
             found[str(sample.path)] = Said(str(sample.path), error=str(error))
@@ -127,5 +157,8 @@ def _say(scorer: Scorer, samples: Sequence[Sample]) -> list[Said]:
             told = [Said(str(good[0].path), error=str(error))]
         else:
             told = [_say(scorer, [sample])[0] for sample in good]
-    found |= {said.image: said for said in told}
+    for said in told:
+        if said.score is not None and not math.isfinite(said.score):
+            said = Said(said.image, error=f"the system gave the score {said.score}; expected a number from 0 to 1")
+        found[said.image] = replace(said, content=marks.get(said.image))
     return [found[str(sample.path)] for sample in samples]

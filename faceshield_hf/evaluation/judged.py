@@ -70,20 +70,38 @@ def template_references(samples: Sequence[Sample], task: Task = Task.REASONING) 
     return references
 
 
+def check_attribute(samples: Sequence[Sample], attribute: str) -> None:
+    """Refuse to average over an attribute that an image lacks.
+
+    Raises:
+        ValueError: naming the image and the attributes that it has.
+    """
+    for sample in samples:
+        if attribute not in sample.attributes:
+            told = ", ".join(sorted(sample.attributes)) or "none"
+            raise ValueError(f"{sample.path} has no attribute {attribute!r} to average over; it has {told}")
+
+
 def mean_over(judged: Sequence[Judged], attribute: str) -> list[Judged]:
     """One item for all images that are alike in source, subject, type and an attribute, with the mean of their scores.
 
-    Frames of one video are no independent tries; published protocols average over them. Answers in words can't be
-    averaged and are those of the first image.
+    Frames of one video are no independent tries; published protocols average over them. Frames that could not be
+    judged are left out of the mean; only a video without any other has an `error`. Answers in words can't be averaged
+    and are those of the first image that was judged.
+
+    Args:
+        judged (`Sequence[Judged]`): a run over single images.
+        attribute (`str`): such as "recording".
+
+    Returns:
+        `list[Judged]`: in the order of each group's first image.
 
     Raises:
         ValueError: when an image lacks the attribute.
     """
+    check_attribute([j.sample for j in judged], attribute)
     groups: dict[tuple, list[Judged]] = {}
     for j in judged:
-        if attribute not in j.sample.attributes:
-            told = ", ".join(sorted(j.sample.attributes)) or "none"
-            raise ValueError(f"{j.sample.path} has no attribute {attribute!r} to average over; it has {told}")
         sample = j.sample
         key = (sample.source, sample.subject_id, sample.attack_type, str(sample.attributes[attribute]))
         groups.setdefault(key, []).append(j)

@@ -5,10 +5,10 @@ therefore needs a score a box that the caller chooses, and accuracy at an IoU le
 box a class scores high: `class_median_boxes` is that baseline, and no result is shown without it.
 
 Example:
-    >>> from faceshield_hf.evaluation.localization import box_accuracy
+    >>> from faceshield_hf.evaluation.localization import box_metrics
     >>> from faceshield_hf.tasks_faceshield import Box
-    >>> box_accuracy([([Box(0, 0, 1, 0.9)], [Box(0, 0, 1, 1)])])
-    1.0
+    >>> box_metrics([([Box(0, 0, 1, 0.75)], [Box(0, 0, 1, 1)])])["mean_iou"]
+    0.75
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,17 +37,6 @@ def matched_ious(found: Sequence[Box], true: Sequence[Box]) -> list[float]:
     return matched.tolist()
 
 
-def box_accuracy(pairs: Sequence[Pair], threshold: float = 0.5) -> float:
-    """Acc@IoU: the share of true boxes matched one to one with an IoU of at least the threshold.
-
-    Args:
-        pairs (`Sequence[tuple]`): found and true boxes of each attack image.
-        threshold (`float`, *optional*, defaults to 0.5): IoU, 0..1.
-    """
-    ious = [iou for found, true in pairs for iou in matched_ious(found, true)]
-    return float(np.mean([iou >= threshold for iou in ious])) if ious else float("nan")
-
-
 def box_metrics(pairs: Sequence[Pair]) -> dict[str, float]:
     """What is said of the boxes of attack images.
 
@@ -55,8 +44,9 @@ def box_metrics(pairs: Sequence[Pair]) -> dict[str, float]:
         pairs (`Sequence[tuple]`): found and true boxes of each attack image; each has true ones.
 
     Returns:
-        `dict`: `acc_iou40`, `acc_iou50`, `mean_iou` over the true boxes (0 for one that was not found), and
-            `precision`, the share of found boxes with an IoU of at least 0.5 to a true one of their own.
+        `dict`: `acc_iou40` and `acc_iou50`, the share of true boxes matched one to one with at least that IoU;
+            `mean_iou` over the true boxes (0 for one that was not found); and `precision`, the share of found boxes
+            with an IoU of at least 0.5 to a true one of their own.
     """
     ious = [matched_ious(found, true) for found, true in pairs]
     flat = np.array([iou for image in ious for iou in image])
@@ -79,16 +69,20 @@ def average_precision(pairs: Sequence[Pair], threshold: float = 0.5, scores: Seq
     Args:
         pairs (`Sequence[tuple]`): found and true boxes of each image, bona fide ones too.
         threshold (`float`, *optional*, defaults to 0.5): IoU, 0..1.
-        scores (`Sequence[float]`, *optional*): of each image's boxes; all alike if missing, so that the images' order
-            decides.
+        scores (`Sequence[float]`, *optional*): of each image's boxes; equal ones keep the images' order, as in COCO.
+            If missing, all boxes are one step of the curve and no order counts.
 
     Returns:
         `float`: 0..1; NaN without any true box.
     """
-    ranks = [0.0] * len(pairs) if scores is None else list(scores)
+    total = sum(len(true) for _, true in pairs)
     hits = [greedy_hits(found, true, threshold) for found, true in pairs]
-    weights = [[rank] * len(found) for (found, _), rank in zip(pairs, ranks, strict=True)]
-    return ranked_precision(list(chain(*hits)), list(chain(*weights)), sum(len(true) for _, true in pairs))
+    flat = list(chain(*hits))
+    if scores is None:
+        reached = float((sum(flat) / total >= _RECALLS).mean()) if total else float("nan")
+        return reached * float(np.mean(flat)) if flat else 0.0 * reached
+    weights = [[score] * len(found) for (found, _), score in zip(pairs, scores, strict=True)]
+    return ranked_precision(flat, list(chain(*weights)), total)
 
 
 def ranked_precision(hits: Sequence[bool] | np.ndarray, scores: Sequence[float] | np.ndarray, total: int) -> float:

@@ -174,9 +174,9 @@ def tpr_at_fpr(is_attack: np.ndarray, scores: np.ndarray, level: float = 0.01) -
 def score_metrics(is_attack: np.ndarray, scores: np.ndarray) -> dict[str, float | dict[str, float]]:
     """What scores say without a threshold fixed beforehand.
 
-    `eer` and `hter_oracle` use the threshold that is best for these very labels: they bound what a threshold could
-    reach and are no results. `hter_oracle` is the HTER at the test set's own EER threshold, which FLIP and its
-    successors print as HTER.
+    `eer` and `hter_oracle` use a threshold that was fitted on these very labels and are no results; nor are they a
+    bound, since the EER threshold is not the one of the least HTER. `hter_oracle` is the HTER at the test set's own
+    EER threshold, which FLIP and its successors print as HTER.
 
     Args:
         is_attack (`np.ndarray` of shape `(n,)`): the truth.

@@ -52,7 +52,7 @@ def write_plots(
     out = Path(folder) / "plots"
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    if "score" in report:
+    if "auc" in report.get("score", {}):
         truth, scores = with_scores(judged)
         threshold = report["score"].get("threshold")
         figures = {
@@ -89,11 +89,11 @@ def write_importance(
         return None
     shown: dict[AttackType, Image.Image] = {}
     for sample in samples:
-        if sample.attack_type not in shown and len(shown) < types:
-            try:
-                shown[sample.attack_type] = to_rgb_image(sample.read())
-            except (ValueError, OSError):
-                continue
+        if sample.attack_type in shown or len(shown) >= types:
+            continue
+        image = _readable(sample)
+        if image is not None:
+            shown[sample.attack_type] = image
     rows = [[_titled(image, kind.value), *_maps(detector, image)] for kind, image in shown.items()]
     out = Path(folder) / "plots"
     out.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ def confusion_figure(confusion: Mapping[str, Any]) -> Any:
 
 
 def boxes_gallery(judged: Sequence[Judged], per_class: int = 2) -> Image.Image | None:
-    """Attack images with the true boxes and the found ones beside each other, the first of each class.
+    """Attack images with the true boxes and the found ones beside each other, the first readable ones of each class.
 
     Returns:
         `PIL.Image.Image`, *optional*: none if no box is known.
@@ -184,9 +184,11 @@ def boxes_gallery(judged: Sequence[Judged], per_class: int = 2) -> Image.Image |
     rows = []
     for kind in AttackType:
         mine = [j for j in judged if j.sample.attack_type is kind and j.sample.boxes and j.error is None]
-        cells = []
-        for j in mine[:per_class]:
-            image = to_rgb_image(j.sample.read())
+        cells: list[Image.Image] = []
+        for j in mine:
+            image = _readable(j.sample)
+            if image is None or len(cells) >= 2 * per_class:
+                continue
             found = j.read[Task.LOCALIZATION].boxes if Task.LOCALIZATION in j.read else ()
             # Every kind of box in one colour: captions tell them apart.
             cells.append(
@@ -201,6 +203,14 @@ def boxes_gallery(judged: Sequence[Judged], per_class: int = 2) -> Image.Image |
         if cells:
             rows.append(cells)
     return _sheet(rows) if rows else None
+
+
+def _readable(sample: Sample) -> Image.Image | None:
+    """The image, if it can be read: a system that reads no images may have judged one that can't."""
+    try:
+        return to_rgb_image(sample.read())
+    except (ValueError, OSError):
+        return None
 
 
 def _maps(detector: FaceShield, image: Image.Image) -> list[Image.Image]:

@@ -85,13 +85,7 @@ class Assigned:
     train: list[Sample]
     dev: list[Sample]
     test: list[Sample]
-    left_out: int
-
-    @property
-    def unseen_types(self) -> list[AttackType]:
-        """Types of the test that training does not hold."""
-        seen = {sample.attack_type for sample in self.train}
-        return [kind for kind in AttackType if kind not in seen and any(s.attack_type is kind for s in self.test)]
+    left_out: int = 0
 
 
 def load_protocols(path: str | Path) -> dict[str, Protocol]:
@@ -111,13 +105,18 @@ def load_protocols(path: str | Path) -> dict[str, Protocol]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"there is no protocol file {path}: the published ones stand in recipes/evaluate/")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or not isinstance(content.get("name"), str) or "test" not in content:
         raise ValueError(f"{path}: expected a mapping with at least name and test")
     unknown = sorted(set(content) - _KEYS)
     if unknown:
         raise ValueError(f"{path}: unknown keys {', '.join(unknown)}; expected {', '.join(sorted(_KEYS))}")
-    vary = content.pop("vary", {})
+    vary = content.pop("vary", None) or {}
+    if not isinstance(vary, dict) or not all(isinstance(values, list) and values for values in vary.values()):
+        raise ValueError(f"{path}, vary: got {vary!r:.80}; expected names with a list of values each")
     found = {}
     for values in itertools.product(*vary.values()):
         chosen = _filled(content, dict(zip(vary, values, strict=True)), path)
@@ -265,6 +264,9 @@ def _check_condition(name: str, wanted: Any, where: str) -> None:
             return
         if not wanted or not set(wanted) <= _RANGE:
             raise ValueError(f"{where}, {name}: got {dict(wanted)}; expected {{not: ...}} or {{from: x, below: y}}")
+        for end in wanted.values():
+            if isinstance(end, bool) or not isinstance(end, int | float):
+                raise ValueError(f"{where}, {name}: got {end!r} in {dict(wanted)}; a range has numbers as its ends")
         return
     values = wanted if isinstance(wanted, list) else [wanted]
     if name == "attack_type":

@@ -23,18 +23,21 @@ from faceshield_hf.whole_files import write_json, write_whole
 _PLAIN = ("threshold", "margin", "nll", "brier", "blank_score")
 
 
-def write_report(report: Report, folder: str | Path, beside: Sequence[Report] = ()) -> None:
+def write_report(
+    report: Report, folder: str | Path, beside: Sequence[Report] = (), pictures: Sequence[Path] = ()
+) -> None:
     """Write `report.json` and `report.md` into a folder, each as a whole or not at all.
 
     Args:
         report (`Mapping`): what `summarize` gave, and whatever says how it was made.
         folder (`str` or `Path`): made if missing.
         beside (`Sequence[Mapping]`, *optional*): other runs' reports, as further rows of the tables.
+        pictures (`Sequence[Path]`, *optional*): this run's plots, in the folder.
     """
     folder = Path(folder)
     write_json(folder / "report.json", dict(report))
-    plots = sorted(path.relative_to(folder) for path in folder.glob("plots/*.png"))
-    write_whole(folder / "report.md", markdown_report(report, beside, [path.as_posix() for path in plots]))
+    plots = sorted(path.relative_to(folder).as_posix() for path in pictures)
+    write_whole(folder / "report.md", markdown_report(report, beside, plots))
 
 
 def markdown_report(report: Report, beside: Sequence[Report] = (), plots: Sequence[str] = ()) -> str:
@@ -71,6 +74,8 @@ def _head(report: Report) -> str:
         for key in ("images", "bona_fide", "attacks", "subjects")
         if key in report
     ]
+    if report.get("left_out"):
+        counts.append(f"{report['left_out']} more that no split of the protocol takes")
     lines += ["", *(f"- {fact}" for fact in facts), f"- {', '.join(counts)}"]
     if report.get("command"):
         lines += ["", "Made by:", "", "```bash", str(report["command"]), "```"]

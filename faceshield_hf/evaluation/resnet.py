@@ -10,6 +10,8 @@ Example:
     12
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +22,10 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from faceshield_hf.checkpoints import model_digest
 from faceshield_hf.data.samples import Sample
-from faceshield_hf.evaluation.results import Said
-from faceshield_hf.evaluation.scorers import weights_digest
+from faceshield_hf.evaluation.evaluate import processes
+from faceshield_hf.evaluation.results import Said, claim_folder
 from faceshield_hf.image_input_faceshield import to_rgb_image
 from faceshield_hf.image_processing_faceshield import FaceShieldImageProcessor
 from faceshield_hf.tasks_faceshield import AttackType, Task, Verdict, format_answer
@@ -65,8 +68,9 @@ def train_resnet(
     learning_rate: float = 1e-3,
     seed: int = 0,
     side: int = SIDE,
+    revision: str | None = None,
 ) -> Path:
-    """Train the baseline, or go on training it.
+    """Train the baseline, go on training it, or find it finished.
 
     Args:
         model (`str`): "tiny", "18" or "50" for random weights, or a folder or Hub id of a pretrained ResNet, whose
@@ -78,18 +82,27 @@ def train_resnet(
         learning_rate (`float`, *optional*, defaults to 1e-3): AdamW's peak, cosine decay.
         seed (`int`, *optional*, defaults to 0): of weights, order and augmentation.
         side (`int`, *optional*, defaults to 224): pixels of the square that a picture is resized to.
+        revision (`str`, *optional*): branch, tag or commit of a Hub id.
 
     Returns:
         `Path`: the finished model.
+
+    Raises:
+        ValueError: for an unknown size, an image that can't be read, or a folder that belongs to another training.
     """
     from transformers import Trainer, TrainingArguments, set_seed
     from transformers.trainer_utils import get_last_checkpoint
 
+    learnt = json.dumps([[str(sample.path), sample.attack_type.value] for sample in train])
+    settings = {"model": model, "revision": revision, "epochs": epochs, "batch_size": batch_size}
+    settings |= {"learning_rate": learning_rate, "seed": seed, "side": side, "images": len(train)}
+    with processes().main_process_first():
+        claim_folder(folder, settings | {"images_sha256": hashlib.sha256(learnt.encode()).hexdigest()})
     finished = Path(folder) / "model"
     if (finished / "config.json").exists():
         return finished
     set_seed(seed)
-    network = _network(model)
+    network = _network(model, revision)
     processor = FaceShieldImageProcessor(size={"height": side, "width": side}, do_sav=False)
     arguments = TrainingArguments(
         output_dir=str(Path(folder) / "training"),
@@ -160,10 +173,10 @@ class ResNetScorer:
 
     def made_by(self) -> dict[str, Any]:
         """The weights."""
-        return {"scorer": "resnet", "weights": weights_digest(self.model)}
+        return {"scorer": "resnet", "weights": model_digest(self.model)}
 
 
-def _network(model: str) -> Any:
+def _network(model: str, revision: str | None) -> Any:
     """Random weights of a size, or pretrained ones under a new classifier."""
     from transformers import ResNetForImageClassification
 
@@ -171,7 +184,9 @@ def _network(model: str) -> Any:
         return ResNetForImageClassification(resnet_config(model))
     names = resnet_config("tiny")
     labels = {"id2label": names.id2label, "label2id": names.label2id, "num_labels": len(TYPES)}
-    return ResNetForImageClassification.from_pretrained(model, ignore_mismatched_sizes=True, **labels)
+    return ResNetForImageClassification.from_pretrained(
+        model, revision=revision, ignore_mismatched_sizes=True, **labels
+    )
 
 
 class _TypedImages(Dataset):

@@ -15,12 +15,13 @@ Example:
 
 import json
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from faceshield_hf.whole_files import write_json
+from faceshield_hf.whole_files import write_json, write_whole
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,19 @@ class Said:
         score (`float`, *optional*): p(spoof), 0..1.
         answers (`dict[str, str]`): task -> the system's own words.
         error (`str`, *optional*): why there is neither.
+        content (`str`, *optional*): `content_mark` of the encoded image that was judged.
     """
 
     image: str
     score: float | None = None
     answers: dict[str, str] = field(default_factory=dict)
     error: str | None = None
+    content: str | None = None
+
+
+def content_mark(content: bytes) -> str:
+    """Tell an encoded image from another under the same name: its length and CRC-32, in hexadecimal digits."""
+    return f"{len(content):x}-{zlib.crc32(content):08x}"
 
 
 def read_results(folder: str | Path) -> dict[str, Said]:
@@ -68,6 +76,21 @@ def append_results(folder: str | Path, results: Sequence[Said], process: int = 0
         file.write("".join(json.dumps(asdict(said)) + "\n" for said in results).encode())
 
 
+def forget_results(folder: str | Path, images: Collection[str]) -> None:
+    """Take out what was said of some images; each file is replaced as a whole.
+
+    Args:
+        folder (`str` or `Path`): where nobody writes meanwhile.
+        images (`Collection[str]`): their paths.
+    """
+    if not images:
+        return
+    for path in sorted(Path(folder).glob("results-*.jsonl")):
+        lines = path.read_bytes().split(b"\n")[:-1]
+        kept = [line + b"\n" for line in lines if json.loads(line)["image"] not in images]
+        write_whole(path, b"".join(kept))
+
+
 def claim_folder(folder: str | Path, made_by: dict[str, Any]) -> None:
     """Write what makes the results of a folder, or check that it is what made those that are there.
 
@@ -87,8 +110,8 @@ def claim_folder(folder: str | Path, made_by: dict[str, Any]) -> None:
         different = sorted(key for key in {*there, *wanted} if there.get(key) != wanted.get(key))
         if different:
             raise ValueError(
-                f"{folder} holds answers of another run ({', '.join(different)} differ): choose another folder, or "
-                "delete this one to judge anew"
+                f"{folder} belongs to another run ({', '.join(different)} differ): choose another folder, or delete "
+                "this one to begin anew"
             )
         return
     write_json(path, wanted)

@@ -15,14 +15,14 @@ Example:
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from PIL import Image
 
+from faceshield_hf.checkpoints import model_digest
 from faceshield_hf.decision import TASKS
 from faceshield_hf.detector import FaceShield
 from faceshield_hf.evaluation.calibration import from_log_odds, log_odds
@@ -86,14 +86,17 @@ class FaceShieldScorer:
         return said
 
     def made_by(self) -> dict[str, Any]:
-        """The checkpoint, its token budget if it has one, and the tasks."""
-        budget = self.detector.model.config.vision_token_budget
+        """The checkpoint, all of its settings that change an answer or a score, and the tasks."""
+        model = self.detector.model
+        # Threshold and margin decide only after the score is known; a run may go on under others.
+        config = {k: v for k, v in model.config.to_dict().items() if k not in ("score_threshold", "score_margin")}
+        settings = {"config": config, "processor": self.detector.processor.to_dict()}
         return {
             "scorer": "faceshield",
             "model": self.name,
-            "weights": weights_digest(self.detector.model),
+            "state": model_digest(model, settings),
             "tasks": [task.value for task in self.tasks],
-        } | ({} if budget is None else {"vision_token_budget": budget})
+        }
 
 
 class CsvScorer:
@@ -104,7 +107,7 @@ class CsvScorer:
             column a task with the system's answer. `image` is the path, or any end of it that names one image only.
 
     Raises:
-        ValueError: when a column is missing, a score is no number from 0 to 1, or an image is there twice.
+        ValueError: when a column is missing, a row has no image or no score from 0 to 1, or an image is there twice.
     """
 
     reads_images = False
@@ -127,11 +130,32 @@ class CsvScorer:
             tasks = [task.value for task in Task if task.value in (reader.fieldnames or ())]
             self.rows: dict[tuple[str, ...], Said] = {}
             for number, row in enumerate(reader, 2):
+                where = f"{table}, line {number}"
+                if not row["image"]:
+                    raise ValueError(f"{where}: the row names no image")
                 parts = Path(row["image"]).parts
                 if parts in self.rows:
-                    raise ValueError(f"{table}, line {number}: the image {row['image']} is there twice")
+                    raise ValueError(f"{where}: the image {row['image']} is there twice")
                 answers = {task: row[task] for task in tasks if row[task]}
-                self.rows[parts] = Said(row["image"], _score(row["score"], f"{table}, line {number}"), answers)
+                self.rows[parts] = Said(row["image"], _score(row["score"], where), answers)
+
+    def check_unambiguous(self, paths: Iterable[str]) -> None:
+        """Refuse a table in which one row would be taken for two images.
+
+        Args:
+            paths (`Iterable[str]`): of all images that will be judged.
+
+        Raises:
+            ValueError: naming the row and two of its images.
+        """
+        taken: dict[str, str] = {}
+        for path in paths:
+            row = self._row(path)
+            if row is not None and taken.setdefault(row.image, path) != path:
+                raise ValueError(
+                    f"{self.table}: the row {row.image} fits both {taken[row.image]} and {path}; write more of the "
+                    "path into the column image"
+                )
 
     def say(self, paths: Sequence[str], images: Sequence[Image.Image]) -> list[Said]:
         """Look the images up."""
@@ -142,12 +166,15 @@ class CsvScorer:
         return {"scorer": "csv", "table": hashlib.sha256(self.table.read_bytes()).hexdigest()}
 
     def _find(self, path: str) -> Said:
+        row = self._row(path)
+        if row is None:
+            raise ValueError(f"{self.table} has no row for the image")
+        return Said(path, row.score, row.answers)
+
+    def _row(self, path: str) -> Said | None:
+        """The row whose image is the longest end of the path."""
         parts = Path(path).parts
-        for start in range(len(parts)):
-            said = self.rows.get(parts[start:])
-            if said is not None:
-                return Said(path, said.score, said.answers)
-        raise ValueError(f"{self.table} has no row for the image")
+        return next((self.rows[parts[i:]] for i in range(len(parts)) if parts[i:] in self.rows), None)
 
 
 def blank_score(scorer: Scorer, side: int = 256) -> float:
@@ -165,18 +192,9 @@ def blank_score(scorer: Scorer, side: int = 256) -> float:
     return float(from_log_odds(np.mean(log_odds([score for score in scores if score is not None]))))
 
 
-def weights_digest(model: torch.nn.Module) -> str:
-    """A short mark of a model's weights: the first values of every tensor. Training changes it, loading doesn't."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.flatten()[:16].float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _score(text: str, where: str) -> float:
+def _score(text: str | None, where: str) -> float:
     try:
-        score = float(text)
+        score = float(text or "")
     except ValueError as error:
         raise ValueError(f"{where}: the score is {text!r}; expected p(spoof), a number from 0 to 1") from error
     if not 0 <= score <= 1:

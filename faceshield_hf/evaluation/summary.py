@@ -1,8 +1,8 @@
 """From what a system said of each image to the numbers of a report.
 
 Every share is 0..1. A decision that could not be read, and an image that could not be judged, is wrong for either
-class. The threshold comes from elsewhere (validation images or the checkpoint); the only numbers that use the judged
-images' own best threshold are called `eer` and `hter_oracle`. Sections whose task was not asked are left out.
+class. The threshold comes from elsewhere (validation images or the checkpoint); the only numbers that use a threshold
+fitted on the judged images are called `eer` and `hter_oracle`. Sections whose task was not asked are left out.
 
 Example:
     >>> from pathlib import Path
@@ -71,8 +71,8 @@ def summarize(
         "images": len(judged),
         "bona_fide": int((~attack).sum()),
         "attacks": int(attack.sum()),
-        "subjects": len({j.sample.subject_id for j in judged}),
-        "errors": _errors(judged),
+        "subjects": len(set(_subjects(judged))),
+        "errors": image_errors(judged),
     }
     if any(j.score is not None for j in judged):
         report |= _scored(judged, attack, threshold, dev, margin, blank_score)
@@ -106,9 +106,15 @@ def with_scores(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([not j.sample.is_live for j in kept], bool), np.array([j.score for j in kept], np.float64)
 
 
-def _errors(judged: Sequence[Judged]) -> dict[str, Any]:
+def image_errors(judged: Sequence[Judged]) -> dict[str, Any]:
+    """How many images could not be judged (`count`), and of the first 50 why (`images`, path -> reason)."""
     failed = [j for j in judged if j.error is not None]
     return {"count": len(failed), "images": {str(j.sample.path): j.error for j in failed[:50]}}
+
+
+def _subjects(judged: Sequence[Judged]) -> list[tuple[str, str]]:
+    """Whose face each image shows; numbers of two data sets are not the same people."""
+    return [(j.sample.source, j.sample.subject_id) for j in judged]
 
 
 def _decide(judged: Sequence[Judged], threshold: float) -> list[bool | None]:
@@ -128,7 +134,8 @@ def _scored(
     section: dict[str, Any] = {}
     if threshold is not None:
         section = metrics.iso_rates(species, attack, _decide(judged, threshold)) | {"threshold": threshold}
-    section |= metrics.score_metrics(truth, scores)
+    if truth.any() and not truth.all():  # else every image of a class failed: no pair left to compare
+        section |= metrics.score_metrics(truth, scores)
     on_dev = None if dev is None else with_scores(dev)
     if on_dev is not None:
         at, _ = metrics.eer_threshold(*on_dev)
@@ -137,7 +144,8 @@ def _scored(
     section["ece"] = calibration["ece"]
     report = {"score": section, "calibration": calibration}
     if blank_score is not None:
-        report["debias"] = prior_ablation(truth, scores, blank_score, on_dev)
+        every = np.array([np.nan if j.score is None else j.score for j in judged], np.float64)
+        report["debias"] = prior_ablation(attack, every, blank_score, on_dev)
     return report
 
 
@@ -291,7 +299,7 @@ def _intervals(
             values["fine.acc"] = float(fine[rows].mean())
         return values | (boxes.statistics(rows) if boxes is not None else {})
 
-    return subject_intervals([j.sample.subject_id for j in judged], statistics, resamples, seed)
+    return subject_intervals(_subjects(judged), statistics, resamples, seed)
 
 
 def _fine_right(judged: Sequence[Judged]) -> np.ndarray:

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from PIL import Image
 
+from faceshield_hf.checkpoints import model_digest
 from faceshield_hf.decision import TASKS
 from faceshield_hf.evaluation.results import Said
-from faceshield_hf.evaluation.scorers import weights_digest
 from faceshield_hf.tasks_faceshield import QUESTIONS, REAL_ANSWER, SPOOF_ANSWER, AttackType, Task
 
 
@@ -99,7 +99,7 @@ class ZeroShotScorer:
         return {
             "scorer": "zero-shot",
             "model": self.model_id,
-            "weights": weights_digest(self.pipe.model),
+            "weights": model_digest(self.pipe.model),
             "prompts": prompts,
         }
 
@@ -120,8 +120,7 @@ class ZeroShotScorer:
             _messages(image, PROMPTS[Task.COARSE]), tokenize=False, add_generation_prompt=True
         )
         batches = [
-            processor(images=[image], text=prompt + answer, return_tensors="pt").to(model.device)
-            for answer in (REAL_ANSWER, SPOOF_ANSWER)
+            _tokens(processor, image, prompt + answer).to(model.device) for answer in (REAL_ANSWER, SPOOF_ANSWER)
         ]
         rows = [batch["input_ids"][0] for batch in batches]
         common = _common_start(*rows)
@@ -135,6 +134,13 @@ class ZeroShotScorer:
 
 def _messages(image: Image.Image, text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": text}]}]
+
+
+def _tokens(processor: Any, image: Image.Image, text: str) -> Any:
+    """The model's inputs; a template that writes the first token must not get a second one from the tokenizer."""
+    start = processor.tokenizer.bos_token
+    options = {"add_special_tokens": False} if start and text.startswith(start) else {}
+    return processor(images=[image], text=text, return_tensors="pt", **options)
 
 
 def _common_start(first: torch.Tensor, second: torch.Tensor) -> int:

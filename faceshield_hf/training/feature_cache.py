@@ -25,6 +25,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
+from faceshield_hf import image_processing_faceshield, savp_faceshield, towers_faceshield
+from faceshield_hf.checkpoints import model_digest
 from faceshield_hf.processing_faceshield import IMAGE_TOKEN, FaceShieldProcessor
 from faceshield_hf.version import __version__
 from faceshield_hf.whole_files import whole_file
@@ -34,6 +36,8 @@ FORMAT = 1
 SHARD_BYTES = 128 * 1024**2
 NAMES = ("vision_features", "vision_pooled")
 _ROW = "feature_row"
+# The code that makes pictures and reads the tower: other code, other features.
+_READERS = (image_processing_faceshield, savp_faceshield, towers_faceshield)
 
 
 class FeatureCache:
@@ -190,22 +194,16 @@ def fingerprint(model: Any, processor: FaceShieldProcessor, dtype: torch.dtype) 
         `str`: 20 hexadecimal digits.
     """
     config, tower = model.config, model.model.vision_tower
-    settings = processor.image_processor.to_dict()
-    told = {
+    settings = {
         "format": FORMAT,
         "version": __version__,
         "dtype": str(dtype),
-        "tower": {
-            k: v for k, v in tower.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")
-        },
-        "image_processor": {k: v for k, v in settings.items() if k != "auto_map"},
+        "tower": tower.config.to_dict(),
+        "image_processor": processor.image_processor.to_dict(),
+        "code": [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in _READERS],
         "reads": [config.vision_feature_layer, config.use_sav, config.projector_downsample, config.connector],
     }
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
-    for name, value in sorted(tower.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:20]
+    return model_digest(tower, settings)
 
 
 def image_key(image: dict[str, Any]) -> str:

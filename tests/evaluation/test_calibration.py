@@ -16,6 +16,13 @@ def test_the_temperature_undoes_a_known_sharpening():
     assert calibration.fit_temperature(attack, calibration.from_log_odds(3 * true_odds)) == pytest.approx(3, rel=0.05)
 
 
+def test_a_temperature_without_a_maximum_is_told_and_one_class_is_refused():
+    with pytest.warns(UserWarning, match=r"stopped at 0\.05"):
+        assert calibration.fit_temperature(ATTACK, np.where(ATTACK, 0.9, 0.1)) == pytest.approx(0.05, rel=0.01)
+    with pytest.raises(ValueError, match="3 attacks and 0 bona fide images; a temperature needs both"):
+        calibration.fit_temperature(ATTACK[:3], np.array([0.9, 0.8, 0.7]))
+
+
 def test_calibration_error_of_a_hand_worked_case():
     # one bin at 0.9 with 2 of 4 attacks, one at 0.1 with none of 4
     scores = np.array([0.9] * 4 + [0.1] * 4)

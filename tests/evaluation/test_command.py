@@ -33,9 +33,9 @@ def options(*words):
 
 def test_a_table_of_scores_becomes_a_report(images, tmp_path, capsys):
     out = tmp_path / "out"
-    words = options(
-        "--scorer", "csv", "--model", scores(images, tmp_path), "--data", images, "--dev", images, "--out", out
-    )
+    table, dev = scores(images, tmp_path), write_images(tmp_path / "dev", 8, source="s")
+    table.write_text(table.read_text() + "".join(f"dev/{i}.png,{not TYPES[i % 4].is_live:d}\n" for i in range(8)))
+    words = options("--scorer", "csv", "--model", table, "--data", images, "--dev", dev, "--out", out)
     assert main(words) == 0
     report = json.loads((out / "report.json").read_text())
     assert report["score"]["auc"] == 1
@@ -54,7 +54,7 @@ def test_without_dev_images_a_table_of_scores_gets_no_threshold(images, tmp_path
     assert main(words) == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert "threshold" not in report["score"]
-    assert report["threshold_from"] == "none: no dev images were given"
+    assert report["threshold_from"] == "none: there are no dev images"
 
 
 def test_a_checkpoint_is_judged_with_everything(images, tmp_path, tiny_folder, capsys):  # noqa: F811
@@ -90,6 +90,7 @@ def test_a_resnet_is_trained_and_judged_by_one_command_and_a_protocol(tmp_path):
     report = json.loads((out / "report.json").read_text())
     assert report["protocol"] == "simpad-intra-all"
     assert report["images"] == 8
+    assert report["left_out"] == 0
     assert report["fine"]["seen_types"] == ["Bonafide", "Print", "Replay"]
     assert "hter_dev" in report["score"]
 
@@ -106,15 +107,77 @@ def test_a_resnet_is_trained_and_judged_by_one_command_and_a_protocol(tmp_path):
         (["--data", "IMAGES", "--protocol", "x.yaml", "--dev", "IMAGES"], "leave out --dev"),
         (["--data", "IMAGES", "--beside", "no.json"], "no.json is no report.json"),
         (["--data", "IMAGES", "--limit", "1"], "expected at least 2"),
+        (["--data", "IMAGES", "--batch-size", "0"], "got --batch-size 0: expected at least 1"),
+        (["--data", "IMAGES", "--dev", "IMAGES"], "is both in --dev and in --test"),
+        (["--data", "IMAGES", "--data", "x=IMAGES"], "8 images are there twice"),
+        (["--data", "IMAGES", "--average-over", "video"], "no attribute 'video' to average over; it has none"),
+        (["--data", "IMAGES", "--references", "no.jsonl"], "there is no file no.jsonl"),
+        (["--data", "IMAGES", "--epochs", "3"], "--epochs is for --scorer resnet, not faceshield: leave it out"),
+        (["--data", "IMAGES", "--trust-remote-code"], "--trust-remote-code is for --scorer zero-shot"),
+        (["--scorer", "clip", "--tasks", "coarse", "--data", "IMAGES"], "--tasks is for --scorer faceshield or zero-"),
+        (["--scorer", "csv", "--revision", "main", "--data", "IMAGES"], "--revision is for --scorer faceshield or "),
         (["--data", "IMAGES", "--model", "no/such/folder"], "no/such/folder"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_two(images, tmp_path, capsys, words, message):
-    words = [str(images) if word == "IMAGES" else word for word in words]
+    words = [word.replace("IMAGES", str(images)) for word in words]
     assert main([*words, "--out", str(tmp_path / "out")]) == 2
     told = capsys.readouterr().err
     assert message in told
     assert told.splitlines()[-1].startswith("faceshield evaluate: ")  # transformers' progress may stand before it
+
+
+def test_a_missing_package_is_told_before_anything_is_judged(images, tmp_path, capsys, monkeypatch):
+    from faceshield_hf.evaluation import command
+
+    monkeypatch.setattr(command, "_PACKAGES", ("no_such_package",))
+    assert main(["--data", str(images), "--out", str(tmp_path / "out")]) == 2
+    assert "needs no_such_package: pip install 'faceshield-hf[eval]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_videos_are_averaged_in_the_report_and_broken_frames_are_still_listed(images, tmp_path):
+    table = tmp_path / "metadata.jsonl"
+    rows = [json.loads(line) for line in (images / table.name).read_text().splitlines()]
+    told = [json.dumps(row | {"subject_id": "s", "attributes": {"video": i // 4}}) for i, row in enumerate(rows)]
+    (images / table.name).write_text("\n".join(told))
+    lacking = scores(images, tmp_path)
+    lacking.write_text(lacking.read_text().replace("test/0.png", "elsewhere.png"))
+    out = tmp_path / "out"
+    words = ["--scorer", "csv", "--model", lacking, "--data", images, "--average-over", "video", "--out", out]
+    assert main([*map(str, words), "--bootstrap", "0"]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["images"] == 6  # two videos of three types each
+    assert report["errors"]["count"] == 1
+    assert "has no row" in next(iter(report["errors"]["images"].values()))
+    assert "plots/roc.png" in (out / "report.md").read_text()
+    assert main(options(*words)) == 0
+    assert "plots/roc.png" not in (out / "report.md").read_text()  # the pictures of another run
+
+
+def test_references_may_be_records_of_the_same_images(images, tmp_path):
+    from faceshield_hf.data.instruct.build import build_records, write_records
+    from faceshield_hf.data.samples import read_samples
+    from faceshield_hf.evaluation.command import read_references
+    from faceshield_hf.tasks_faceshield import Task
+
+    samples = read_samples(images)
+    file = tmp_path / "records" / "train.jsonl"
+    write_records(build_records(samples, {Task.REASONING: 1.0}, seed=0, split="train"), file)
+    answers = [json.loads(line)["answer"] for line in file.read_text().splitlines()]
+    assert list(read_references(file, samples[2:]).values()) == answers[2:]
+    elsewhere = read_samples(write_images(tmp_path / "elsewhere", 2))
+    with pytest.raises(ValueError, match="references for 8 images, none of the 2 that are judged"):
+        read_references(file, elsewhere)
+
+
+def test_a_row_that_fits_two_images_is_refused(images, tmp_path, capsys):
+    other = write_images(tmp_path / "other", 8, subjects=2)
+    table = tmp_path / "scores.csv"
+    table.write_text("image,score\n" + "".join(f"{i}.png,0.5\n" for i in range(8)))
+    words = ["--scorer", "csv", "--model", table, "--data", images, "--data", other, "--out", tmp_path / "out"]
+    assert main(options(*words)) == 2
+    assert "the row 0.png fits both" in capsys.readouterr().err
 
 
 def test_a_class_missing_from_the_test_images_is_told_before_any_model_is_loaded(tmp_path, capsys):

@@ -63,6 +63,38 @@ def test_what_was_judged_is_not_asked_again(samples, tmp_path):
     assert [j.score for j in rest] == [0.125] * 5 + [j.score for j in whole[5:]]
 
 
+def test_images_that_failed_or_changed_are_asked_again(samples, tmp_path):
+    good = samples[1].path.read_bytes()
+    samples[1].path.write_bytes(good[:60])
+    collect(PixelScorer(refuse="2.png"), samples, tmp_path / "out", batch_size=4)
+    samples[1].path.write_bytes(good)
+    samples[5].path.write_bytes(samples[6].path.read_bytes())
+    scorer = PixelScorer()
+    again = collect(scorer, samples, tmp_path / "out", batch_size=4)
+    assert scorer.asked == [str(samples[i].path) for i in (1, 2, 5)]
+    assert not any(j.error for j in again)
+    assert again[5].score == again[6].score
+    assert len(read_results(tmp_path / "out")) == 8
+    assert sum(len(file.read_text().splitlines()) for file in (tmp_path / "out").glob("results-*")) == 8
+
+
+def test_a_score_that_is_no_number_is_an_error_of_its_image_alone(samples, tmp_path):
+    class Broken(PixelScorer):
+        def say(self, paths, images):
+            return [Said(path, float("nan") if path.endswith("3.png") else 0.5) for path in paths]
+
+    judged = collect(Broken(), samples, tmp_path / "out")
+    assert [j.sample.path.name for j in judged if j.error] == ["3.png"]
+    assert "the score nan" in judged[3].error
+
+
+def test_the_same_image_twice_and_no_batch_are_refused(samples, tmp_path):
+    with pytest.raises(ValueError, match="1 images are there twice, first "):
+        collect(PixelScorer(), [*samples, samples[0]], tmp_path / "out")
+    with pytest.raises(ValueError, match="got a batch size of -1"):
+        collect(PixelScorer(), samples, tmp_path / "out", batch_size=-1)
+
+
 def test_every_answer_of_the_detector_is_read(shield, samples):  # noqa: F811
     judged = judge(shield, samples[:3], batch_size=2)
     assert [j.sample for j in judged] == samples[:3]

@@ -22,11 +22,6 @@ def test_boxes_are_matched_one_to_one():
     assert localization.matched_ious([], [left]) == [0.0]
 
 
-def test_box_accuracy_counts_true_boxes():
-    assert localization.box_accuracy([([WHOLE], [WHOLE]), ([HALF], [WHOLE]), ([], [WHOLE])]) == pytest.approx(1 / 3)
-    assert localization.box_accuracy([([HALF], [WHOLE])], threshold=0.4) == 1
-
-
 def test_a_box_that_was_not_found_counts_as_no_overlap_and_a_superfluous_one_against_precision():
     told = localization.box_metrics([([WHOLE, HALF], [WHOLE]), ([], [WHOLE])])
     assert told == {"acc_iou50": 0.5, "acc_iou40": 0.5, "mean_iou": 0.5, "precision": 0.5}
@@ -42,6 +37,13 @@ def test_average_precision_of_a_hand_worked_case():
     # right, wrong, right: precision 1 up to recall 1/2, then 2/3; 51 recall levels lie at or under 1/2, 50 above
     pairs = [([WHOLE], [WHOLE]), ([WHOLE], []), ([WHOLE], [WHOLE])]
     assert localization.average_precision(pairs, 0.5, [0.9, 0.8, 0.7]) == pytest.approx((51 + 50 * 2 / 3) / 101)
+
+
+def test_without_scores_the_order_of_images_does_not_count():
+    pairs = [([WHOLE], [WHOLE]), ([WHOLE], []), ([WHOLE], []), ([HALF], [WHOLE])]
+    both = [localization.average_precision(order, 0.5) for order in (pairs, pairs[::-1])]
+    # one of four is right, and recall stops at 1/2: 51 of 101 levels
+    assert both == pytest.approx([51 / 101 / 4] * 2)
 
 
 def test_a_box_on_a_bona_fide_image_costs_most_where_it_ranks_first():

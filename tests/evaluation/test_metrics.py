@@ -55,6 +55,19 @@ def test_the_equal_error_threshold_separates_separable_scores():
     assert 0.3 < threshold <= 0.6
 
 
+def test_the_equal_error_threshold_of_a_hand_worked_case_is_not_that_of_the_least_error():
+    attack = np.array([True] * 4 + [False] * 4)
+    scores = np.array([0.9, 0.6, 0.6, 0.1, 0.6, 0.3, 0.2, 0.2])
+    # at 0.45 one attack of four is missed and one bona fide refused; at 0.15 and at 0.75 the errors lie far apart
+    threshold, error = metrics.eer_threshold(attack, scores)
+    assert (threshold, error) == (pytest.approx(0.45), 0.25)
+    lopsided = np.array([0.9, 0.8, 0.4, 0.4, 0.5, 0.5, 0.5, 0.1])
+    # the least mean error, 1/4, is at 0.65: two attacks missed; the errors meet where three bona fide are refused
+    threshold, error = metrics.eer_threshold(attack, lopsided)
+    assert threshold == pytest.approx(0.45)
+    assert error == (0.5 + 0.75) / 2
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=2, max_size=40))
 def test_the_equal_error_is_that_of_its_threshold(pairs):

@@ -68,7 +68,6 @@ def test_an_unseen_attack_is_only_in_the_test():
     found = assign(protocol, {"wmca": data})
     assert {s.attack_type for s in found.train + found.dev} == {LIVE, REPLAY}
     assert {s.attack_type for s in found.test} == {LIVE, PRINT}
-    assert found.unseen_types == [PRINT]
     assert found.left_out == 3 * 2 + 3
 
 
@@ -139,6 +138,10 @@ def test_shares_are_even_fixed_and_differ_by_source():
         ("name: x\ntest: [{attack_type: Paper}]\n", "'Paper' is none of the twelve types"),
         ("name: x\ntest: [{share: {above: 0.5}}]\n", "expected {not: ...} or {from: x, below: y}"),
         ("name: x-$held\ntest: [{live: true}]\n", "names something that vary does not hold"),
+        ("name: x\ntest: [{live: true}\n", "is no YAML file: while parsing"),
+        ("name: x-$a\nvary: [a]\ntest: [{live: true}]\n", "expected names with a list of values each"),
+        ("name: x-$a\nvary: {a: b}\ntest: [{live: true}]\n", "expected names with a list of values each"),
+        ("name: x\ntest: [{share: {from: a}}]\n", "a range has numbers as its ends"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path, text, message):

@@ -6,6 +6,7 @@ from evaluation_helpers import read, write_images
 from PIL import Image
 from tiny import face
 from tiny_checkpoint import make_tiny_checkpoint, shared_shield, shield, tiny_folder  # noqa: F401
+from tokenizers.processors import TemplateProcessing
 from toy_tokenizers import toy_tokenizer
 from transformers import (
     CLIPConfig,
@@ -24,8 +25,8 @@ from transformers import (
 
 from faceshield_hf.evaluation.clip import REAL_PROMPTS, SPOOF_PROMPTS, ClipScorer
 from faceshield_hf.evaluation.resnet import ResNetScorer, train_resnet
-from faceshield_hf.evaluation.scorers import CsvScorer, FaceShieldScorer, blank_score, weights_digest
-from faceshield_hf.evaluation.zero_shot import PROMPTS, ZeroShotScorer
+from faceshield_hf.evaluation.scorers import CsvScorer, FaceShieldScorer, blank_score
+from faceshield_hf.evaluation.zero_shot import PROMPTS, ZeroShotScorer, _tokens
 from faceshield_hf.tasks_faceshield import Task
 
 
@@ -51,6 +52,8 @@ def test_a_csv_names_images_by_the_end_of_their_path(tmp_path):
         ("image,score\na,1.5\n", "line 2: the score is 1.5; expected p"),
         ("image,score\na,nan\n", "line 2: the score is nan; expected p"),
         ("image,score\na,high\n", "line 2: the score is 'high'"),
+        ("image,score\na\n", "line 2: the score is None; expected p"),
+        ("score,image\n1\n", "line 2: the row names no image"),
         ("image,score\na,1\na,0\n", "line 3: the image a is there twice"),
     ],
 )
@@ -65,16 +68,27 @@ def test_a_detector_is_asked_only_the_tasks_that_are_wanted(shield):  # noqa: F8
     assert list(said.answers) == ["coarse"]
 
 
-def test_the_digest_changes_with_the_weights_and_not_with_loading(tmp_path, shield):  # noqa: F811
+def test_answers_of_a_checkpoint_are_told_from_those_of_any_other_state_of_it(tmp_path, shield):  # noqa: F811
     from faceshield_hf.detector import FaceShield
 
     folder = make_tiny_checkpoint(tmp_path / "again")
-    again = FaceShield.from_pretrained(folder, device="cpu")
-    before = weights_digest(shield.model)
-    assert weights_digest(again.model) == before
-    with torch.no_grad():
-        again.model.lm_head.weight[0, 0] += 1e-3
-    assert weights_digest(again.model) != before
+
+    def states():
+        again = FaceShield.from_pretrained(folder, device="cpu")
+        yield again  # loaded from elsewhere: the same
+        again.model.config.score_threshold = 0.123  # decides after the score
+        yield again
+        again.model.config.score_temperature *= 3
+        yield again
+        again.processor.image_processor.do_sav = False
+        yield again
+        with torch.no_grad():
+            again.model.lm_head.weight[-1, -1] += 1e-3
+        yield again
+
+    marks = [FaceShieldScorer(state).made_by()["state"] for state in states()]
+    assert marks[0] == marks[1] == FaceShieldScorer(shield).made_by()["state"]
+    assert len(set(marks)) == 4
 
 
 def test_the_blank_answer_is_the_mean_log_odds_of_three_blanks(shield):  # noqa: F811
@@ -162,6 +176,23 @@ def test_any_image_text_model_is_asked_and_scored_by_its_two_sentences(tiny_fold
     assert said.answers["coarse"] == text.strip()
 
 
+def test_a_first_token_that_the_template_writes_is_not_written_twice():
+    class Processor:
+        tokenizer = toy_tokenizer("llama3")
+
+        def __call__(self, images, text, return_tensors, **options):
+            return self.tokenizer(text, return_tensors=return_tensors, **options)
+
+    processor = Processor()
+    start = processor.tokenizer.bos_token
+    processor.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{start} $A", special_tokens=[(start, processor.tokenizer.bos_token_id)]
+    )
+    for text in ("The face", f"{start}The face"):
+        ids = _tokens(processor, face(0), text)["input_ids"][0].tolist()
+        assert ids.count(processor.tokenizer.bos_token_id) == 1
+
+
 def test_zero_shot_has_prompts_for_four_tasks_only(tiny_folder):  # noqa: F811
     with pytest.raises(ValueError, match="no zero-shot prompt for"):
         ZeroShotScorer(str(tiny_folder), [Task.COT])
@@ -181,8 +212,13 @@ def test_a_resnet_learns_what_it_is_shown_and_is_not_trained_twice(tmp_path):
     assert max(live) < min(spoof)
     assert set(said[0].answers) == {"coarse", "fine"}
     before = (made / "model.safetensors").stat().st_mtime_ns
-    assert train_resnet("tiny", samples, tmp_path / "resnet") == made
+    again = {"epochs": 12, "batch_size": 4, "learning_rate": 3e-3, "side": 32}
+    assert train_resnet("tiny", samples, tmp_path / "resnet", **again) == made
     assert (made / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match=r"belongs to another run \(epochs, seed differ\)"):
+        train_resnet("tiny", samples, tmp_path / "resnet", **again | {"epochs": 1, "seed": 9})
+    with pytest.raises(ValueError, match=r"\(images, images_sha256 differ\)"):
+        train_resnet("tiny", samples[:6], tmp_path / "resnet", **again)
 
 
 def test_an_unknown_resnet_size_is_refused():

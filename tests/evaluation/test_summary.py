@@ -66,6 +66,26 @@ def test_an_image_that_failed_is_wrong_in_every_decision_and_left_out_of_curves(
     assert report["fine"]["acc"] == 15 / 16
 
 
+def test_a_class_that_failed_as_a_whole_is_reported_without_curves(samples):
+    judged = [j if not j.sample.is_live else Judged(j.sample, None, {}, error="broken") for j in perfect(samples)]
+    report = summarize(judged, 0.5, blank_score=0.25)
+    assert report["score"]["bpcer"] == 1
+    assert report["score"]["apcer_pooled"] == 0
+    assert "auc" not in report["score"]
+    assert report["debias"]["plain"]["hter_at_half"] == 0.5  # failed images are wrong here too
+
+
+def test_intervals_come_from_drawing_subjects_of_every_data_set(samples):
+    """Two people of eight images each, one always wrong: a draw has none, half or all of the images wrong."""
+    two = [replace(s, subject_id="s", source="ab"[i // 8]) for i, s in enumerate(samples)]
+    wrong = {"coarse": "The face in the image is real."}, {"coarse": "The face in the image is a spoof."}
+    judged = [judged_from(s, Said(str(s.path), 0.5, wrong[s.is_live != (s.source == "a")])) for s in two]
+    report = summarize(judged, None, resamples=200)
+    assert report["subjects"] == 2
+    assert report["coarse"]["acc"] == 0.5
+    assert report["intervals"]["coarse.acc"] == [0.0, 1.0]
+
+
 def test_only_one_class_is_refused(samples):
     with pytest.raises(ValueError, match="8 attacks and 0 bona fide"):
         summarize([j for j in perfect(samples) if not j.sample.is_live], 0.5)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ pytest.importorskip("trl", reason="needs the train extra")
 from tiny import face, tiny_model, tiny_processor
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
+from faceshield_hf import savp_faceshield
 from faceshield_hf.data.sft import load_sft
 from faceshield_hf.training.feature_cache import (
     FeatureCache,
@@ -109,12 +111,17 @@ def test_an_unfinished_shard_is_ignored_and_its_pictures_are_computed(records, t
     assert cache.fill({"00": str(records / "0.png")}) == 1
 
 
-def test_a_changed_tower_or_picture_size_never_finds_the_old_features():
+def test_a_changed_tower_picture_size_or_code_never_finds_the_old_features(tmp_path):
     model, processor = frozen(), tiny_processor()
     before = fingerprint(model, processor, torch.float16)
     assert fingerprint(frozen(), processor, torch.float16) == before
     assert fingerprint(model, processor, torch.bfloat16) != before
     assert fingerprint(model, tiny_processor(side=56), torch.float16) != before
+    changed = tmp_path / "savp_faceshield.py"
+    changed.write_text(Path(savp_faceshield.__file__).read_text(encoding="utf-8") + "# another way\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(savp_faceshield, "__file__", str(changed))
+        assert fingerprint(model, processor, torch.float16) != before
     with torch.no_grad():
         next(model.model.vision_tower.parameters()).view(-1)[0] += 1e-3
     assert fingerprint(model, processor, torch.float16) != before
