@@ -21,6 +21,7 @@ from data.chat_server import chat_server  # noqa: E402
 from faceshield_hf.data.build import main, read_arguments  # noqa: E402
 from faceshield_hf.data.build import run as run_module  # noqa: E402
 from faceshield_hf.data.build.config import read_config  # noqa: E402
+from faceshield_hf.data.build.inputs import split_of_subject  # noqa: E402
 from faceshield_hf.data.build.run import build_dataset, work_folder  # noqa: E402
 from faceshield_hf.data.instruct.prompts import HINTS, SYSTEM  # noqa: E402
 from faceshield_hf.data.sft import load_sft  # noqa: E402
@@ -225,6 +226,39 @@ def test_splits_never_share_a_subject(images, tmp_path):
     splits = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     subjects = [set(rows["subject_id"]) for rows in splits.values()]
     assert len(subjects) > 1 and sum(map(len, subjects)) == len(set.union(*subjects)) == 6
+
+
+SHARES = {"train": 0.5, "validation": 0.3, "test": 0.2}
+
+
+def test_parting_by_subject_does_not_excuse_the_other_inputs(images, tmp_path):
+    """The six subjects fall into more than one split, so that some would be in train and elsewhere."""
+    inputs = [str(images), {"folder": str(make_images(tmp_path / "other")), "split": "by_subject"}]
+    with pytest.raises(ValueError, match="subjects are in both train and"):
+        build_dataset(settings(images, tmp_path / "out", inputs=inputs, shares=SHARES), progress=False)
+    same = [{"folder": one["folder"] if isinstance(one, dict) else one, "split": "by_subject"} for one in inputs]
+    build_dataset(settings(images, tmp_path / "out", inputs=same, shares=SHARES), progress=False)
+
+
+def test_parting_by_subject_does_not_excuse_rows_with_a_split_of_their_own(images, tmp_path):
+    subject = next(f"s{i}" for i in range(6) if split_of_subject(f"s{i}", SHARES) != "test")
+    rows = [json.loads(line) for line in (images / "metadata.jsonl").read_text().splitlines()]
+    next(row for row in rows if row["subject_id"] == subject)["split"] = "test"
+    (images / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    inputs = [{"folder": str(images), "split": "by_subject"}]
+    with pytest.raises(ValueError, match=r"1 subjects are in both \w+ and test"):
+        build_dataset(settings(images, tmp_path / "out", inputs=inputs, shares=SHARES), progress=False)
+
+
+def test_rows_without_a_subject_are_listed_and_share_none(images, tmp_path):
+    other = make_images(tmp_path / "other", count=4, subjects=4)
+    for folder in (images, other):
+        text = (folder / "metadata.jsonl").read_text()
+        text = text.replace('"subject_id": "s', f'"subject_id": "{folder.name}-')
+        (folder / "metadata.jsonl").write_text(text.replace(f'"{folder.name}-0"', '""', 1))
+    inputs = [str(images), {"folder": str(other), "split": "test"}]
+    counts = build_dataset(settings(images, tmp_path / "out", inputs=inputs), progress=False)
+    assert counts["skipped"]["read"] == {"a bad row: field subject_id": 2}
 
 
 def good_answer(asked):
