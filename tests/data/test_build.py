@@ -261,6 +261,22 @@ def test_rows_without_a_subject_are_listed_and_share_none(images, tmp_path):
     assert counts["skipped"]["read"] == {"a bad row: field subject_id": 2}
 
 
+def test_attacks_without_boxes_are_asked_what_they_are_but_not_where(images, tmp_path):
+    text = (images / "metadata.jsonl").read_text()
+    (images / "metadata.jsonl").write_text(
+        text.replace("[[0.1, 0.2, 0.6, 0.7]]", "[]").replace('["there"]', "[]")  # as licensed data sets are extracted
+    )
+    counts = build_dataset(settings(images, tmp_path / "out", tasks={"fine": 1, "localization": 2}), progress=False)
+    rows = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert {row["label"] for row in rows if row["task"] == "localization"} == {"real"}
+    assert len({row["subject_id"] for row in rows if row["task"] == "fine"}) == 6
+    assert not any("unclear" in row["answer"] for row in rows)
+    assert counts["skipped"]["ask"] == {"no box is known": 22}
+    assert "| ask | no box is known | 22 |" in (tmp_path / "out" / "README.md").read_text()
+    listed = [json.loads(line) for line in (tmp_path / "out" / "skipped.jsonl").read_text().splitlines()]
+    assert {row["task"] for row in listed if row["step"] == "ask"} == {"localization"}
+
+
 def good_answer(asked):
     """What an obedient model says: the truth that it was told, in the form that was asked for."""
     told = asked["messages"][-1]["content"]

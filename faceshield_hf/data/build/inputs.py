@@ -36,11 +36,11 @@ class Skip:
 
     Attributes:
         image (`str`): what it is called in its source.
-        step (`str`): where it was left out: "read", "assistant" or a filter.
+        step (`str`): where it was left out: "read", "ask", "assistant" or a filter.
         reason (`str`): why.
-        task (`str`): the task, where one answer and not the image is left out.
-        id (`str`): the record's id, likewise.
-        answer (`str`): the answer, likewise.
+        task (`str`): the task, where the image itself is not left out.
+        id (`str`): the record's id, where one answer is left out.
+        answer (`str`): that answer.
     """
 
     image: str

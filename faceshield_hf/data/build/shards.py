@@ -26,7 +26,7 @@ from faceshield_hf.data.filters.judge import judge
 from faceshield_hf.data.filters.keywords import keyword_fault, own_words
 from faceshield_hf.data.filters.slips import slip
 from faceshield_hf.data.instruct.assistants import Assistant, AssistantConfig, make_assistant
-from faceshield_hf.data.instruct.drafts import Draft, Picture, plan_questions
+from faceshield_hf.data.instruct.drafts import Draft, Picture, plan_questions, unanswerable
 from faceshield_hf.data.instruct.paraphrase import paraphrase
 from faceshield_hf.data.instruct.prompts import PROMPT_VERSION
 from faceshield_hf.data.instruct.template import TemplateAssistant
@@ -79,6 +79,12 @@ class ShardBuilder:
                 pictures.append(item)
             else:
                 skips.append(item)
+        skips += [
+            Skip(picture.name, "ask", reason, task.value)
+            for picture in pictures
+            for task in self.config.tasks
+            if (reason := unanswerable(picture.sample, task))
+        ]
         drafts = [d for picture in pictures for d in plan_questions(picture, self.config.tasks, self.config.seed)]
         stats: dict[str, Any] = {"filters": {}}
         passes = write_answers(drafts, self._writer, self.config.seed, self.config.assistant.few_shot)

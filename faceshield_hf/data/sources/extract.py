@@ -170,7 +170,7 @@ def _row(sample: Sample, file_name: str) -> dict[str, Any]:
         "file_name": file_name,
         "label": "real" if sample.is_live else "spoof",
         "attack_type": sample.attack_type.value,
-        "boxes": [],  # no data set tells regions; drawing them is review's work
+        "boxes": [],  # no data set tells regions: its attacks are not asked where they are
         "box_labels": [],
         "cues": [],
         "width": facts.pop("width"),
