@@ -40,7 +40,7 @@ class Sample:
         boxes (`tuple[Box, ...]`): attack regions, 0..1 of the image; empty for bona fide.
         cues (`tuple[str, ...]`): noun phrases naming the traces that can be seen.
         domain (`str`): capture conditions (simulated: A, B or C).
-        attributes (`dict`): anything else the source tells, such as `face_box`.
+        attributes (`dict`): anything else the source tells, such as `face_box`, or whether the image was `simulated`.
         content (`bytes`, *optional*): the encoded image, where it is not a file of its own.
         source (`str`): the data set it comes from; empty where the caller knows.
         native_label (`str`): the data set's own label.
@@ -63,6 +63,11 @@ class Sample:
     def is_live(self) -> bool:
         """Whether the image is bona fide."""
         return self.attack_type.is_live
+
+    @property
+    def is_simulated(self) -> bool | None:
+        """Whether the attack simulator made the image, bona fide ones too; `None` where the source does not say."""
+        return self.attributes.get("simulated")
 
     def read(self) -> bytes:
         """The encoded image as it is stored."""
@@ -182,6 +187,10 @@ def _read_attributes(row: dict[str, Any], where: str) -> dict[str, Any]:
         attributes = _read_json(attributes, f"{where}, field attributes")
     if not isinstance(attributes, dict):
         raise ValueError(f"{where}, field attributes: got {attributes!r:.200}, expected an object")
+    if not isinstance(attributes.get("simulated"), bool | None):
+        raise ValueError(
+            f"{where}, field attributes: simulated is {attributes['simulated']!r}, expected true or false"
+        )
     return attributes
 
 

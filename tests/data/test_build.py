@@ -277,6 +277,28 @@ def test_attacks_without_boxes_are_asked_what_they_are_but_not_where(images, tmp
     assert {row["task"] for row in listed if row["step"] == "ask"} == {"localization"}
 
 
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (["true"] * 24, "100.0 % of the records"),
+        (["false"] * 24, "0.0 % of the records"),
+        (["true"] * 6 + ["false"] * 18, "25.0 % of the records"),
+        ([None] * 24, "unknown for 100.0 % (their rows don't say)"),
+        (["true"] * 18 + [None] * 6, "75.0 % of the records, unknown for 25.0 % (their rows don't say)"),
+    ],
+)
+def test_the_card_counts_simulated_images_whatever_their_data_set_is_called(images, tmp_path, told, words):
+    rows = [json.loads(line) for line in (images / "metadata.jsonl").read_text().splitlines()]
+    for row, word in zip(rows, told, strict=True):
+        row |= {"dataset": "simpad"} | ({} if word is None else {"attributes": f'{{"simulated": {word}}}'})
+    (images / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = settings(images, tmp_path / "out", tasks={"coarse": 1}, paraphrase={}, card={"synthetic": 0.5})
+    build_dataset(config, progress=False)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"- Simulated share: {words}\n" in card
+    assert "- Synthetic share: 50 % of the images show people who don't exist\n" in card
+
+
 def good_answer(asked):
     """What an obedient model says: the truth that it was told, in the form that was asked for."""
     told = asked["messages"][-1]["content"]

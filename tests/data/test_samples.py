@@ -66,6 +66,19 @@ def test_a_wrong_row_is_named_by_file_row_and_field(tmp_path, change, message):
         read_samples(folder)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "told"), [({"simulated": True}, True), ('{"simulated": false}', False), ({}, None)]
+)
+def test_whether_an_image_was_simulated_is_what_its_row_says(tmp_path, attributes, told):
+    (sample,) = read_samples(folder_with(tmp_path, ROW | {"attributes": attributes}))
+    assert sample.is_simulated is told
+
+
+def test_a_word_for_whether_an_image_was_simulated_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="row 1, field attributes: simulated is 'no', expected true or false"):
+        read_samples(folder_with(tmp_path, ROW | {"attributes": {"simulated": "no"}}))
+
+
 def test_a_folder_without_metadata_says_what_to_do(tmp_path):
     with pytest.raises(ValueError, match="faceshield simulate"):
         read_samples(tmp_path)

@@ -119,7 +119,7 @@ def encode(image: Image.Image, encoding: str) -> bytes:
 
 
 def _sample(recording: Recording, index: int, image: Image.Image, *, as_file: bool, encoding: str) -> Sample:
-    facts = {"recording": recording.name, "frame": index} | recording.attributes
+    facts = {"recording": recording.name, "frame": index, "simulated": False} | recording.attributes
     if recording.face_box is not None and as_file:
         facts["face_box"] = [round(edge, 5) for edge in recording.face_box]
     return Sample(

@@ -43,6 +43,7 @@ def test_the_folder_holds_what_the_stream_gives(wmca, tmp_path):
         (s.attack_type, s.subject_id, s.native_label, s.split, s.source) for s in streamed
     ]
     assert all(s.read() == t.read() for s, t in zip(samples, streamed, strict=True))
+    assert {s.is_simulated for s in [*samples, *streamed]} == {False}
     assert sum(result.images.values()) == 6
     (skipped,) = map(json.loads, (tmp_path / "out" / "skipped.jsonl").read_text().splitlines())
     assert skipped["item"] == f"{NAMES[3]}.hdf5"
