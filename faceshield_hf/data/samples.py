@@ -15,13 +15,12 @@ Example:
     'Bonafide'
 """
 
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from faceshield_hf.tasks_faceshield import AttackType, Box
 
@@ -74,8 +73,15 @@ class Sample:
         return self.path.read_bytes() if self.content is None else self.content
 
     def open(self) -> Image.Image:
-        """The image upright (EXIF orientation applied) in RGB."""
-        return ImageOps.exif_transpose(Image.open(io.BytesIO(self.read()))).convert("RGB")
+        """The image upright (EXIF orientation applied) in RGB, transparent parts in white.
+
+        Raises:
+            ValueError: when it is no image, or damaged.
+        """
+        # Imported here because it brings torch along, which reading tables and videos need not wait for.
+        from faceshield_hf.image_input_faceshield import to_rgb_image
+
+        return to_rgb_image(self.read())
 
 
 def read_samples(folder: str | Path) -> list[Sample]:

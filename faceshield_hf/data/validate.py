@@ -21,7 +21,6 @@ Example:
 """
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -33,9 +32,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from PIL import Image
 from tqdm.auto import tqdm
 
+from faceshield_hf.data.build.inputs import image_size
 from faceshield_hf.data.schema import SPLITS, record_faults
 from faceshield_hf.whole_files import whole_file
 
@@ -152,9 +151,7 @@ def _faults(record: Any, folder: Path, images: bool) -> Iterator[tuple[str, str]
     if not images:
         return
     try:
-        with Image.open(content) as picture:
-            picture.load()
-            size = picture.size
+        size = image_size(content.read_bytes() if isinstance(content, Path) else content)
     # Pillow's decoders raise what they like over damaged files.
     except Exception as error:
         yield "image", f"the image is missing or damaged ({type(error).__name__}: {error})"
@@ -164,10 +161,10 @@ def _faults(record: Any, folder: Path, images: bool) -> Iterator[tuple[str, str]
             yield column, f"got {record[column]}, but the image has {pixels}"
 
 
-def _image_file(image: Any, folder: Path) -> Path | io.BytesIO | None:
+def _image_file(image: Any, folder: Path) -> Path | bytes | None:
     """What to open: a path, as JSON lines give it, or `datasets`' pair of bytes and path."""
     if isinstance(image, dict) and isinstance(image.get("bytes"), bytes) and image["bytes"]:
-        return io.BytesIO(image["bytes"])
+        return image["bytes"]
     path = image.get("path") if isinstance(image, dict) else image
     return folder / path if isinstance(path, str) and path.strip() else None
 

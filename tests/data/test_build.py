@@ -15,10 +15,10 @@ import pytest
 datasets = pytest.importorskip("datasets", reason="needs the train extra")
 
 import yaml  # noqa: E402
-from data.build_parts import make_images, settings, tree  # noqa: E402
+from data.build_parts import clear, make_images, settings, tree, turned  # noqa: E402
 from data.chat_server import chat_server  # noqa: E402
 
-from faceshield_hf.data.build import main, read_arguments  # noqa: E402
+from faceshield_hf.data.build import main, read_arguments, report, shards  # noqa: E402
 from faceshield_hf.data.build import run as run_module  # noqa: E402
 from faceshield_hf.data.build.config import read_config  # noqa: E402
 from faceshield_hf.data.build.inputs import split_of_subject  # noqa: E402
@@ -45,8 +45,8 @@ def test_the_result_is_a_data_set_with_card_report_and_list_of_losses(images, tm
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"{counts['records']:,} questions and answers about 24 face images" in card
     assert "| Print | " in card and "| keywords | " in card and "Consent: **Not stated" in card
-    report = (tmp_path / "out" / "report.html").read_text()
-    assert "<script" not in report and "data:image/jpeg;base64" in report and "Box sizes" in report
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<script" not in page and "data:image/jpeg;base64" in page and "Box sizes" in page
     assert (tmp_path / "out" / "skipped.jsonl").read_text().count("\n") == sum(
         sum(part.values()) for part in counts["skipped"].values()
     )
@@ -297,6 +297,38 @@ def test_the_card_counts_simulated_images_whatever_their_data_set_is_called(imag
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"- Simulated share: {words}\n" in card
     assert "- Synthetic share: 50 % of the images show people who don't exist\n" in card
+
+
+def test_the_reports_pictures_are_upright_like_their_boxes(images, tmp_path, monkeypatch):
+    (images / "images" / "0002.jpg").write_bytes(turned())
+    shown = []
+    draw = report.contact_sheet
+    monkeypatch.setattr(
+        report, "contact_sheet", lambda pictures, *rest, **how: shown.extend(pictures) or draw(pictures, *rest, **how)
+    )
+    build_dataset(settings(images, tmp_path / "out", limit=3, tasks={"coarse": 1}, paraphrase={}), progress=False)
+    assert sorted(picture.size for picture in shown) == [(48, 64), (64, 48), (64, 48)]
+
+
+def test_the_clip_filter_sees_images_upright_and_on_white(images, tmp_path, monkeypatch):
+    (images / "images" / "0000.jpg").write_bytes(turned())
+    (images / "images" / "0001.jpg").write_bytes(clear())
+    seen = []
+
+    class Scorer:
+        def __init__(self, *_):
+            pass
+
+        def score(self, pictures, texts):
+            seen.extend(pictures)
+            return [1.0] * len(texts)
+
+    monkeypatch.setattr(shards, "ClipScorer", Scorer)
+    filters = {"clip": {"model": "any"}}
+    config = settings(images, tmp_path / "out", limit=2, tasks={"describe": 1}, filters=filters, paraphrase={})
+    build_dataset(config, progress=False)
+    assert [picture.size for picture in seen] == [(48, 64), (64, 48)]
+    assert seen[1].getpixel((0, 0)) == (255, 255, 255)
 
 
 def good_answer(asked):

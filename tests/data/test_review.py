@@ -7,7 +7,7 @@ import pytest
 
 datasets = pytest.importorskip("datasets", reason="needs the train extra")
 
-from data.build_parts import settings  # noqa: E402
+from data.build_parts import settings, turned  # noqa: E402
 from data.chat_server import chat_server  # noqa: E402
 
 from faceshield_hf.data.build.run import build_dataset  # noqa: E402
@@ -121,6 +121,11 @@ def test_a_reviewer_goes_on_where_they_stopped(build, tmp_path):
     again.back()
     assert again.current.id in seen or again.position == 0
     assert "3 of 24 decided by ann" in again.progress()
+
+
+def test_a_reviewer_sees_the_image_upright_like_its_boxes():
+    record = {"image": {"bytes": turned()}, "boxes": [], "answer": "The face in the image is real.", "task": "fine"}
+    assert picture_of(record).size == (48, 64)
 
 
 def test_two_reviewers_meet_on_the_same_records(build, tmp_path):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from data.build_parts import turned
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -142,6 +143,12 @@ def test_images_are_decoded_when_asked_for(tmp_path, write):
     assert validate_dataset(tmp_path).records == 2
     report = validate_dataset(tmp_path, skip_bad=True, images=True)
     assert report.bad == {"width": 1}
+
+
+def test_sizes_are_those_of_the_upright_image(tmp_path):
+    write_jsonl(tmp_path, RECORD | {"width": 48, "height": 64})
+    (tmp_path / "a.png").write_bytes(turned(64, 48))
+    assert validate_dataset(tmp_path, images=True).bad_records == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"damaged"])

@@ -10,13 +10,10 @@ Example:
 """
 
 import functools
-import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from faceshield_hf.data.build.config import Config
 from faceshield_hf.data.build.inputs import Inputs, Skip
@@ -33,6 +30,7 @@ from faceshield_hf.data.instruct.template import TemplateAssistant
 from faceshield_hf.data.instruct.writing import write_answers
 from faceshield_hf.data.review.decisions import Verdicts, apply_decision
 from faceshield_hf.data.schema import SPLITS, features, validate_record
+from faceshield_hf.image_input_faceshield import to_rgb_image
 from faceshield_hf.tasks_faceshield import Task
 from faceshield_hf.whole_files import whole_file, write_json, write_whole
 
@@ -126,7 +124,7 @@ class ShardBuilder:
             _run("spoof_words", [d for d in drafts if d.task is Task.DESCRIBE], stats, _spoof_words)
         if filters.clip is not None:
             described = [d for d in drafts if d.task is Task.DESCRIBE and not d.fault]
-            images = [Image.open(io.BytesIO(d.picture.content)).convert("RGB") for d in described]
+            images = [to_rgb_image(d.picture.content) for d in described]
             for draft, score in zip(described, self._clip.score(images, [d.answer for d in described]), strict=True):
                 draft.clip_score = score
             _run("clip", described, stats, self._low_score)

@@ -11,7 +11,6 @@ Example:
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from PIL import Image
 
 from faceshield_hf.data.build.run import work_folder
 from faceshield_hf.data.review.decisions import Decision, Verdicts, append_decision, read_decisions
+from faceshield_hf.image_input_faceshield import to_rgb_image
 from faceshield_hf.tasks_faceshield import Box, parse_answer
 from faceshield_hf.visualize import draw_boxes
 
@@ -144,7 +144,7 @@ class Review:
 
 def picture_of(record: dict[str, Any]) -> Image.Image:
     """The image of a record: its labelled boxes, and those of the answer where they differ."""
-    image = Image.open(io.BytesIO(record["image"]["bytes"])).convert("RGB")
+    image = to_rgb_image(record["image"]["bytes"])  # boxes are fractions of the upright image
     boxes = [Box(b["x1"], b["y1"], b["x2"], b["y2"], b["region"] or "label") for b in record["boxes"]]
     said = [Box(b.x1, b.y1, b.x2, b.y2, "answer") for b in parse_answer(record["answer"], record["task"]).boxes]
     differing = [box for box in said if all(box.iou(other) < 0.9 for other in boxes)]
