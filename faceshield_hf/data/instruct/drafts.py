@@ -67,7 +67,7 @@ class Draft:
         passing (`bool`): the fault is a server's and may be gone the next time.
         filters (`dict[str, Any]`): filter -> whether it passed, or a number.
         clip_score (`float`, *optional*): cosine of image and text.
-        review (`str`): "unreviewed", "accepted", "fixed" or "rejected".
+        review (`str`): "unreviewed", "accepted", "fixed", "rejected", or "stale" where another answer was accepted.
         paraphrase_of (`str`): the id of the record whose answer this one says in other words.
     """
 
