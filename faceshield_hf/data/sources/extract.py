@@ -82,10 +82,11 @@ def extract(
         `Extracted`: counts, and where the table is.
 
     Raises:
-        ValueError: a parameter out of range, a folder that is not the data set, `out` holding a run with other
-            settings, or another process writing into it.
+        ValueError: a parameter out of range or of no use to the data set, a folder that is not the data set, `out`
+            holding a run with other settings, or another process writing into it.
     """
     reader, splits, out = reader_of(source), splits or Splits(), Path(out)
+    reader.check(splits)
     if encoding not in ("png", "jpg"):
         raise ValueError(f"got encoding {encoding!r}, expected png or jpg")
     if frames is not None and frames < 1:
