@@ -409,7 +409,8 @@ def test_the_judge_turns_down_what_it_does_not_believe(images, tmp_path):
 
 def chain(asked, conclusion):
     parts = ("caption", "facial_description", "facial_attributes", "reasoning", "spoofing_description")
-    hint = json.dumps(asked).split("Known truth, not to be mentioned: ")[1].split(": ")[1].split(".")[0].split(";")[-1]
+    told = asked["messages"][-1]["content"][-1]["text"]
+    hint = told.split("Known truth, not to be mentioned: ")[1].split(": ")[1].split(".")[0].split(";")[-1]
     return "\n".join(f"<{p}>One sees {hint.strip()}.</{p}>" for p in parts) + f"<conclusion>{conclusion}</conclusion>"
 
 
