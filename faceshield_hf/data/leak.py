@@ -30,6 +30,7 @@ import json
 import math
 import multiprocessing
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -51,6 +52,8 @@ Corners = tuple[float, float, float, float]
 LIMIT = 0.60  # area under the curve that nuisances must stay below
 _CELLS = 20  # statistics are kept for 20 x 20 cells an image
 _GROWN = 0.04  # of the image: shadows and edges just outside a box are still the attack's
+_FIELDS = ("file_name", "attack_type", "subject_id", "domain", "boxes", "attributes")
+_REMEDY = "give folders written by `faceshield simulate`, and simulate older ones anew"
 _FEWEST = 12  # images a side; below it no area under a curve is worth printing
 
 
@@ -141,7 +144,7 @@ def leak_test(
         `LeakReport`
 
     Raises:
-        ValueError: a folder without `metadata.jsonl`, or rows without face boxes.
+        ValueError: a folder without `metadata.jsonl`, or rows without face boxes or another thing that is measured.
     """
     report = LeakReport()
     by_domain: dict[str, list[Traits]] = defaultdict(list)
@@ -200,10 +203,19 @@ def area_under_curve(features: np.ndarray, is_attack: np.ndarray, subjects: Sequ
 
 
 def read_traits(folder: Path, row: dict) -> Traits:
-    """Measure one image of a data set, as `metadata.jsonl` describes it."""
-    face = json.loads(row["attributes"])["face_box"] if isinstance(row["attributes"], str) else None
+    """Measure one image of a data set, as `metadata.jsonl` describes it.
+
+    Raises:
+        ValueError: the row lacks a field, or its attributes the face's box.
+        OSError: the image can't be read.
+    """
+    missing = [name for name in _FIELDS if row.get(name) is None]
+    if missing:
+        raise ValueError(f"{row.get('file_name') or 'a row'} of {folder} has no {', '.join(missing)}: {_REMEDY}")
+    attributes = json.loads(row["attributes"]) if isinstance(row["attributes"], str) else row["attributes"]
+    face = attributes.get("face_box")
     if face is None:
-        raise ValueError(f"{row['file_name']} has no face_box in its attributes: simulate the data anew")
+        raise ValueError(f"{row['file_name']} of {folder} has no face_box in its attributes: {_REMEDY}")
     path = folder / row["file_name"]
     with Image.open(path) as image:
         tables = image.quantization if isinstance(image, JpegImageFile) and image.format == "JPEG" else {}
@@ -356,11 +368,21 @@ def _rows(folder: Path) -> list[dict]:
     if not file.is_file():
         raise ValueError(f"{folder} has no metadata.jsonl: give folders written by `faceshield simulate`")
     with file.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines if line.strip()]
+        return [_row(line, f"{file}, row {number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _row(line: str, where: str) -> dict:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{where}: not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: got {row!r:.80}, expected a JSON object")
+    return row
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 1 if a nuisance separates a class from bona fide."""
+    """Command line; 1 if a nuisance separates a class from bona fide, 2 for wrong input, told in one line."""
     parser = argparse.ArgumentParser(
         prog="python -m faceshield_hf.data.leak", description=(__doc__ or "").split("\n")[0]
     )
@@ -370,7 +392,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, help="processes; default: all cores")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
-    report = leak_test(given.data, workers=given.workers, seed=given.seed)
+    try:
+        report = leak_test(given.data, workers=given.workers, seed=given.seed)
+    except ValueError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
     table = report.markdown()
     print(table)  # noqa: T201
     for file, reason in report.skipped:

@@ -15,13 +15,12 @@ Example:
     'Bonafide'
 """
 
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from faceshield_hf.tasks_faceshield import AttackType, Box
 
@@ -40,7 +39,7 @@ class Sample:
         boxes (`tuple[Box, ...]`): attack regions, 0..1 of the image; empty for bona fide.
         cues (`tuple[str, ...]`): noun phrases naming the traces that can be seen.
         domain (`str`): capture conditions (simulated: A, B or C).
-        attributes (`dict`): anything else the source tells, such as `face_box`.
+        attributes (`dict`): anything else the source tells, such as `face_box`, or whether the image was `simulated`.
         content (`bytes`, *optional*): the encoded image, where it is not a file of its own.
         source (`str`): the data set it comes from; empty where the caller knows.
         native_label (`str`): the data set's own label.
@@ -64,13 +63,25 @@ class Sample:
         """Whether the image is bona fide."""
         return self.attack_type.is_live
 
+    @property
+    def is_simulated(self) -> bool | None:
+        """Whether the attack simulator made the image, bona fide ones too; `None` where the source does not say."""
+        return self.attributes.get("simulated")
+
     def read(self) -> bytes:
         """The encoded image as it is stored."""
         return self.path.read_bytes() if self.content is None else self.content
 
     def open(self) -> Image.Image:
-        """The image upright (EXIF orientation applied) in RGB."""
-        return ImageOps.exif_transpose(Image.open(io.BytesIO(self.read()))).convert("RGB")
+        """The image upright (EXIF orientation applied) in RGB, transparent parts in white.
+
+        Raises:
+            ValueError: when it is no image, or damaged.
+        """
+        # Imported here because it brings torch along, which reading tables and videos need not wait for.
+        from faceshield_hf.image_input_faceshield import to_rgb_image
+
+        return to_rgb_image(self.read())
 
 
 def read_samples(folder: str | Path) -> list[Sample]:
@@ -182,6 +193,10 @@ def _read_attributes(row: dict[str, Any], where: str) -> dict[str, Any]:
         attributes = _read_json(attributes, f"{where}, field attributes")
     if not isinstance(attributes, dict):
         raise ValueError(f"{where}, field attributes: got {attributes!r:.200}, expected an object")
+    if not isinstance(attributes.get("simulated"), bool | None):
+        raise ValueError(
+            f"{where}, field attributes: simulated is {attributes['simulated']!r}, expected true or false"
+        )
     return attributes
 
 

@@ -11,7 +11,7 @@ Written below `out`:
 - `metadata.jsonl`: all images in one table, with their split; what `evaluate --data simpad=<out>` reads.
 - `records/<split>-<domain>.jsonl`: the questions, image paths relative to `out`.
 - `subjects.csv`: every face file with its subject and split.
-- `benchmark.json`: settings, counts, and a digest of each table.
+- `benchmark.json`: settings, counts, and a digest of `metadata.jsonl`.
 
 It neither trains nor judges: the protocols stand in `recipes/sim-benchmark/`. It does not know whether two files show
 the same person unless the split file says so.
@@ -32,7 +32,7 @@ from pathlib import Path
 
 from faceshield_hf.data.instruct.build import build_records
 from faceshield_hf.data.samples import Sample, read_row
-from faceshield_hf.data.schema import SPLITS
+from faceshield_hf.data.schema import SPLITS, record_id
 from faceshield_hf.data.simulate import DOMAINS, list_faces, simulate_folder
 from faceshield_hf.tasks_faceshield import Task
 from faceshield_hf.whole_files import whole_file
@@ -186,6 +186,7 @@ def _write_records(out: Path, name: str, split: str, settings: BenchmarkSettings
             )
             for record in records:
                 record["image"] = Path(record["image"]).relative_to(out).as_posix()
+                record["id"] = record_id("simpad", record["image"], record["task"])
                 counts["records"] += 1
                 yield json.dumps(record) + "\n"
 

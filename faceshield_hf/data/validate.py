@@ -21,7 +21,6 @@ Example:
 """
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -33,9 +32,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from PIL import Image
 from tqdm.auto import tqdm
 
+from faceshield_hf.data.build.inputs import image_size
 from faceshield_hf.data.schema import SPLITS, record_faults
 from faceshield_hf.whole_files import whole_file
 
@@ -107,7 +106,7 @@ def validate_dataset(
             name = file.relative_to(base).as_posix()
             for row, record in tqdm(_records(file, images), desc=f"checking {name}", unit="record"):
                 faults = list(_faults(record, file.parent, images))
-                faults = faults or list(seen.faults(record, f"{name}, row {row}"))
+                faults = faults or list(seen.faults(record, f"{name}, row {row}", file.parent))
                 report.records += 1
                 report.bad_records += bool(faults)
                 for column, reason in faults:
@@ -126,10 +125,12 @@ class _Seen:
         self._ids: dict[bytes, str] = {}
         self._subjects: dict[tuple[str, str], str] = {}
 
-    def faults(self, record: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    def faults(self, record: dict[str, Any], where: str, folder: Path) -> Iterator[tuple[str, str]]:
         """What contradicts them."""
-        # Records from before there were ids are told apart by what an id is made of.
-        key = record.get("id") or json.dumps([record.get(c) for c in ("source", "image", "task", "question")])
+        # Records without ids are told apart by what an id is made of.
+        key = record.get("id") or json.dumps(
+            [record["source"], _image_key(record.get("image"), folder), record["task"], record["question"]]
+        )
         first = self._ids.setdefault(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:16], where)
         if first != where:
             yield "id", f"got {record.get('id')!r}, which {first} has too"
@@ -143,7 +144,7 @@ def _faults(record: Any, folder: Path, images: bool) -> Iterator[tuple[str, str]
         yield "-", record
         return
     yield from record_faults(record)
-    if "image" not in record:  # of parquet files the images are read only when they are to be decoded
+    if "image" not in record:  # of parquet files the images are read only where something needs them
         return
     content = _image_file(record["image"], folder)
     if content is None:
@@ -152,9 +153,7 @@ def _faults(record: Any, folder: Path, images: bool) -> Iterator[tuple[str, str]
     if not images:
         return
     try:
-        with Image.open(content) as picture:
-            picture.load()
-            size = picture.size
+        size = image_size(content.read_bytes() if isinstance(content, Path) else content)
     # Pillow's decoders raise what they like over damaged files.
     except Exception as error:
         yield "image", f"the image is missing or damaged ({type(error).__name__}: {error})"
@@ -164,12 +163,18 @@ def _faults(record: Any, folder: Path, images: bool) -> Iterator[tuple[str, str]
             yield column, f"got {record[column]}, but the image has {pixels}"
 
 
-def _image_file(image: Any, folder: Path) -> Path | io.BytesIO | None:
+def _image_file(image: Any, folder: Path) -> Path | bytes | None:
     """What to open: a path, as JSON lines give it, or `datasets`' pair of bytes and path."""
     if isinstance(image, dict) and isinstance(image.get("bytes"), bytes) and image["bytes"]:
-        return io.BytesIO(image["bytes"])
+        return image["bytes"]
     path = image.get("path") if isinstance(image, dict) else image
     return folder / path if isinstance(path, str) and path.strip() else None
+
+
+def _image_key(image: Any, folder: Path) -> str:
+    """What tells an image from others: its bytes where the record holds them, since its path is then a mere name."""
+    content = _image_file(image, folder)
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else str(content)
 
 
 def _files(data: Path) -> tuple[list[Path], Path]:
@@ -200,7 +205,9 @@ def _records(file: Path, images: bool) -> Iterator[tuple[int, dict[str, Any] | s
 
     try:
         table = parquet.ParquetFile(file)
-        columns = [name for name in table.schema_arrow.names if images or name != "image"]
+        names = table.schema_arrow.names
+        images = images or "id" not in names or table.read(columns=["id"])["id"].null_count > 0
+        columns = [name for name in names if images or name != "image"]
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{file} can't be read as parquet ({error}): build it again") from error
     row = 0

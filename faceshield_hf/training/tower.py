@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
@@ -201,7 +200,7 @@ class TowerData(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One image as `pixel_values`, `sav_values`, `type_labels`, `cell_labels` and `box_labels`."""
         sample = self.samples[index]
-        image, boxes = Image.open(sample.path).convert("RGB"), sample.boxes
+        image, boxes = sample.open(), sample.boxes
         if self.seed is not None:
             image, boxes = augment(image, boxes, np.random.default_rng([self.seed, index, self.epoch]))
         views = self.image_processor(image, return_tensors="pt")

@@ -1,10 +1,12 @@
 """Small builds for tests: labelled pictures of noise, settings, and the bytes of a folder."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.ExifTags import Base as ExifTag
 
 from faceshield_hf.data.build.config import read_config
 from faceshield_hf.tasks_faceshield import AttackType
@@ -36,6 +38,26 @@ def make_images(folder, count=24, subjects=6):
         )
     (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
+
+
+def turned(width=64, height=48, fill=(0, 0, 0)):
+    """A JPEG whose camera was held sideways: stored `width` x `height`, to be turned clockwise to be upright.
+
+    Its upper half as it is stored is `fill`, which upright is the right half; the rest is white.
+    """
+    picture = Image.new("RGB", (width, height), "white")
+    picture.paste(fill, (0, 0, width, height // 2))
+    exif, out = Image.Exif(), io.BytesIO()
+    exif[ExifTag.Orientation] = 6
+    picture.save(out, "JPEG", quality=95, exif=exif)
+    return out.getvalue()
+
+
+def clear(size=(64, 48)):
+    """A PNG of transparent pixels, black underneath: white is what anyone sees."""
+    out = io.BytesIO()
+    Image.new("RGBA", size, (0, 0, 0, 0)).save(out, "PNG")
+    return out.getvalue()
 
 
 def settings(images, out, **changes):

@@ -15,12 +15,13 @@ import pytest
 datasets = pytest.importorskip("datasets", reason="needs the train extra")
 
 import yaml  # noqa: E402
-from data.build_parts import make_images, settings, tree  # noqa: E402
+from data.build_parts import clear, make_images, settings, tree, turned  # noqa: E402
 from data.chat_server import chat_server  # noqa: E402
 
-from faceshield_hf.data.build import main, read_arguments  # noqa: E402
+from faceshield_hf.data.build import main, read_arguments, report, shards  # noqa: E402
 from faceshield_hf.data.build import run as run_module  # noqa: E402
 from faceshield_hf.data.build.config import read_config  # noqa: E402
+from faceshield_hf.data.build.inputs import split_of_subject  # noqa: E402
 from faceshield_hf.data.build.run import build_dataset, work_folder  # noqa: E402
 from faceshield_hf.data.instruct.prompts import HINTS, SYSTEM  # noqa: E402
 from faceshield_hf.data.sft import load_sft  # noqa: E402
@@ -44,8 +45,8 @@ def test_the_result_is_a_data_set_with_card_report_and_list_of_losses(images, tm
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"{counts['records']:,} questions and answers about 24 face images" in card
     assert "| Print | " in card and "| keywords | " in card and "Consent: **Not stated" in card
-    report = (tmp_path / "out" / "report.html").read_text()
-    assert "<script" not in report and "data:image/jpeg;base64" in report and "Box sizes" in report
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<script" not in page and "data:image/jpeg;base64" in page and "Box sizes" in page
     assert (tmp_path / "out" / "skipped.jsonl").read_text().count("\n") == sum(
         sum(part.values()) for part in counts["skipped"].values()
     )
@@ -227,6 +228,109 @@ def test_splits_never_share_a_subject(images, tmp_path):
     assert len(subjects) > 1 and sum(map(len, subjects)) == len(set.union(*subjects)) == 6
 
 
+SHARES = {"train": 0.5, "validation": 0.3, "test": 0.2}
+
+
+def test_parting_by_subject_does_not_excuse_the_other_inputs(images, tmp_path):
+    """The six subjects fall into more than one split, so that some would be in train and elsewhere."""
+    inputs = [str(images), {"folder": str(make_images(tmp_path / "other")), "split": "by_subject"}]
+    with pytest.raises(ValueError, match="subjects are in both train and"):
+        build_dataset(settings(images, tmp_path / "out", inputs=inputs, shares=SHARES), progress=False)
+    same = [{"folder": one["folder"] if isinstance(one, dict) else one, "split": "by_subject"} for one in inputs]
+    build_dataset(settings(images, tmp_path / "out", inputs=same, shares=SHARES), progress=False)
+
+
+def test_parting_by_subject_does_not_excuse_rows_with_a_split_of_their_own(images, tmp_path):
+    subject = next(f"s{i}" for i in range(6) if split_of_subject(f"s{i}", SHARES) != "test")
+    rows = [json.loads(line) for line in (images / "metadata.jsonl").read_text().splitlines()]
+    next(row for row in rows if row["subject_id"] == subject)["split"] = "test"
+    (images / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    inputs = [{"folder": str(images), "split": "by_subject"}]
+    with pytest.raises(ValueError, match=r"1 subjects are in both \w+ and test"):
+        build_dataset(settings(images, tmp_path / "out", inputs=inputs, shares=SHARES), progress=False)
+
+
+def test_rows_without_a_subject_are_listed_and_share_none(images, tmp_path):
+    other = make_images(tmp_path / "other", count=4, subjects=4)
+    for folder in (images, other):
+        text = (folder / "metadata.jsonl").read_text()
+        text = text.replace('"subject_id": "s', f'"subject_id": "{folder.name}-')
+        (folder / "metadata.jsonl").write_text(text.replace(f'"{folder.name}-0"', '""', 1))
+    inputs = [str(images), {"folder": str(other), "split": "test"}]
+    counts = build_dataset(settings(images, tmp_path / "out", inputs=inputs), progress=False)
+    assert counts["skipped"]["read"] == {"a bad row: field subject_id": 2}
+
+
+def test_attacks_without_boxes_are_asked_what_they_are_but_not_where(images, tmp_path):
+    text = (images / "metadata.jsonl").read_text()
+    (images / "metadata.jsonl").write_text(
+        text.replace("[[0.1, 0.2, 0.6, 0.7]]", "[]").replace('["there"]', "[]")  # as licensed data sets are extracted
+    )
+    counts = build_dataset(settings(images, tmp_path / "out", tasks={"fine": 1, "localization": 2}), progress=False)
+    rows = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert {row["label"] for row in rows if row["task"] == "localization"} == {"real"}
+    assert len({row["subject_id"] for row in rows if row["task"] == "fine"}) == 6
+    assert not any("unclear" in row["answer"] for row in rows)
+    assert counts["skipped"]["ask"] == {"no box is known": 22}
+    assert "| ask | no box is known | 22 |" in (tmp_path / "out" / "README.md").read_text()
+    listed = [json.loads(line) for line in (tmp_path / "out" / "skipped.jsonl").read_text().splitlines()]
+    assert {row["task"] for row in listed if row["step"] == "ask"} == {"localization"}
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (["true"] * 24, "100.0 % of the records"),
+        (["false"] * 24, "0.0 % of the records"),
+        (["true"] * 6 + ["false"] * 18, "25.0 % of the records"),
+        ([None] * 24, "unknown for 100.0 % (their rows don't say)"),
+        (["true"] * 18 + [None] * 6, "75.0 % of the records, unknown for 25.0 % (their rows don't say)"),
+    ],
+)
+def test_the_card_counts_simulated_images_whatever_their_data_set_is_called(images, tmp_path, told, words):
+    rows = [json.loads(line) for line in (images / "metadata.jsonl").read_text().splitlines()]
+    for row, word in zip(rows, told, strict=True):
+        row |= {"dataset": "simpad"} | ({} if word is None else {"attributes": f'{{"simulated": {word}}}'})
+    (images / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = settings(images, tmp_path / "out", tasks={"coarse": 1}, paraphrase={}, card={"synthetic": 0.5})
+    build_dataset(config, progress=False)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"- Simulated share: {words}\n" in card
+    assert "- Synthetic share: 50 % of the images show people who don't exist\n" in card
+
+
+def test_the_reports_pictures_are_upright_like_their_boxes(images, tmp_path, monkeypatch):
+    (images / "images" / "0002.jpg").write_bytes(turned())
+    shown = []
+    draw = report.contact_sheet
+    monkeypatch.setattr(
+        report, "contact_sheet", lambda pictures, *rest, **how: shown.extend(pictures) or draw(pictures, *rest, **how)
+    )
+    build_dataset(settings(images, tmp_path / "out", limit=3, tasks={"coarse": 1}, paraphrase={}), progress=False)
+    assert sorted(picture.size for picture in shown) == [(48, 64), (64, 48), (64, 48)]
+
+
+def test_the_clip_filter_sees_images_upright_and_on_white(images, tmp_path, monkeypatch):
+    (images / "images" / "0000.jpg").write_bytes(turned())
+    (images / "images" / "0001.jpg").write_bytes(clear())
+    seen = []
+
+    class Scorer:
+        def __init__(self, *_):
+            pass
+
+        def score(self, pictures, texts):
+            seen.extend(pictures)
+            return [1.0] * len(texts)
+
+    monkeypatch.setattr(shards, "ClipScorer", Scorer)
+    filters = {"clip": {"model": "any"}}
+    config = settings(images, tmp_path / "out", limit=2, tasks={"describe": 1}, filters=filters, paraphrase={})
+    build_dataset(config, progress=False)
+    assert [picture.size for picture in seen] == [(48, 64), (64, 48)]
+    assert seen[1].getpixel((0, 0)) == (255, 255, 255)
+
+
 def good_answer(asked):
     """What an obedient model says: the truth that it was told, in the form that was asked for."""
     told = asked["messages"][-1]["content"]
@@ -305,7 +409,8 @@ def test_the_judge_turns_down_what_it_does_not_believe(images, tmp_path):
 
 def chain(asked, conclusion):
     parts = ("caption", "facial_description", "facial_attributes", "reasoning", "spoofing_description")
-    hint = json.dumps(asked).split("Known truth, not to be mentioned: ")[1].split(": ")[1].split(".")[0].split(";")[-1]
+    told = asked["messages"][-1]["content"][-1]["text"]
+    hint = told.split("Known truth, not to be mentioned: ")[1].split(": ")[1].split(".")[0].split(";")[-1]
     return "\n".join(f"<{p}>One sees {hint.strip()}.</{p}>" for p in parts) + f"<conclusion>{conclusion}</conclusion>"
 
 

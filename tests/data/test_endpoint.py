@@ -1,11 +1,14 @@
 """The endpoint assistant against a real server that times out, is busy, breaks, talks rubbish or gets expensive."""
 
+import base64
 import io
 import json
 
 import pytest
+from data.build_parts import clear, turned
 from data.chat_server import chat_server
 from PIL import Image
+from PIL.ExifTags import Base as ExifTag
 
 from faceshield_hf.data.instruct.assistants import AssistantConfig, AssistantError, Request
 from faceshield_hf.data.instruct.cache import AnswerCache
@@ -52,6 +55,19 @@ def test_what_was_answered_once_is_never_asked_again(tmp_path):
         assistant(server, tmp_path).reply([Request("s", "q", picture((9, 9)))])
         assistant(server, tmp_path, temperature=0.1).reply([request])
         assert len(server.requests) == 3
+
+
+def test_images_are_sent_upright_opaque_and_else_as_they_are(tmp_path):
+    with chat_server("a face") as server:
+        for content in (turned(), clear(), picture()):
+            assistant(server, tmp_path).reply([Request("s", "q", content)])
+        sent = [request["messages"][-1]["content"][0]["image_url"]["url"] for request in server.requests]
+    bytes_sent = [base64.b64decode(url.split(",")[1]) for url in sent]
+    sideways, transparent = (Image.open(io.BytesIO(content)) for content in bytes_sent[:2])
+    assert (sideways.size, sideways.getexif().get(ExifTag.Orientation, 1)) == ((48, 64), 1)
+    assert sideways.getpixel((5, 5)) == (255, 255, 255) != sideways.getpixel((43, 5))
+    assert transparent.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    assert bytes_sent[2] == picture()
 
 
 @pytest.mark.parametrize("failure", [429, 500, 502, 503, 504, "garbage", "other json", "empty"])

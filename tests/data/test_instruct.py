@@ -141,6 +141,23 @@ def test_an_image_is_never_asked_the_same_task_twice(picture):
     assert {record["task"] for record in records} == {task.value for task in Task}
 
 
+def test_attacks_without_boxes_are_not_asked_where_they_are(picture):
+    bare = [sample_of(kind, picture, boxes=()) for kind in AttackType]
+    tasks = {Task.FINE: 1.0, Task.LOCALIZATION: 1.0}
+    with pytest.warns(UserWarning, match=r"of 11 attacks no box is known, such as face\.png"):
+        records = list(build_records(bare, tasks, seed=0, split="train", per_image=2))
+    assert [r["attack_type"] for r in records if r["task"] == "localization"] == ["Bonafide"]
+    assert len([r for r in records if r["task"] == "fine"]) == len(bare)
+    with pytest.warns(UserWarning, match="no box is known"):
+        assert not list(build_records(bare[1:], {Task.LOCALIZATION: 1.0}, seed=0, split="train"))
+
+
+def test_what_a_data_set_calls_the_attack_stays_in_the_record(picture):
+    sample = sample_of(AttackType.REPLAY, picture, native_label="ipad_video")
+    (record,) = build_records([sample], {Task.COARSE: 1.0}, seed=0, split="train")
+    assert (record["native_label"], record["attack_type"]) == ("ipad_video", "Replay")
+
+
 def test_more_questions_than_tasks_are_refused(picture):
     with pytest.raises(ValueError, match="per_image is 2; expected 1 to 1"):
         next(

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceshield_hf.data.leak import Traits, area_under_curve, carried, leak_test, main, median_box_recall, nuisances
+from faceshield_hf.data.leak import (
+    Traits,
+    area_under_curve,
+    carried,
+    leak_test,
+    main,
+    median_box_recall,
+    nuisances,
+    read_traits,
+)
 
 
 BOX = (0.25, 0.25, 0.75, 0.75)
@@ -70,6 +79,40 @@ def test_a_broken_image_is_listed_and_the_others_are_measured(tmp_path):
 def test_a_folder_without_a_table_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"has no metadata.jsonl"):
         leak_test([tmp_path], progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attributes": "{}"}, r"images/000\.jpg of .*a has no face_box in its attributes: give folders written by"),
+        ({"attributes": {}}, "has no face_box"),
+        ({"attributes": None}, "has no attributes: give folders"),
+        ({"attributes": None, "domain": None}, "has no domain, attributes"),
+    ],
+)
+def test_rows_without_what_is_measured_are_one_line_and_code_2(tmp_path, capsys, change, message):
+    folder = _data_set(tmp_path / "a", count=2)
+    rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
+    rows[0] = {key: value for key, value in (rows[0] | change).items() if value is not None}
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match=message):
+        leak_test([folder], workers=1, progress=False)
+    assert main(["--data", str(folder), "--workers", "1"]) == 2
+    assert "has no" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("line", "told"), [("[1]", "got [1], expected a JSON object"), ("{", "not JSON")])
+def test_a_table_of_something_else_is_one_line_and_code_2(tmp_path, capsys, line, told):
+    (tmp_path / "metadata.jsonl").write_text(line + "\n")
+    assert main(["--data", str(tmp_path)]) == 2
+    assert f"metadata.jsonl, row 1: {told}" in capsys.readouterr().err
+    assert main(["--data", str(tmp_path / "none")]) == 2
+
+
+def test_attributes_may_be_an_object(tmp_path):
+    folder = _data_set(tmp_path / "a", count=2)
+    row = json.loads((folder / "metadata.jsonl").read_text().splitlines()[0])
+    assert read_traits(folder, row | {"attributes": {"face_box": [0.3, 0.3, 0.7, 0.7]}}).face == (0.3, 0.3, 0.7, 0.7)
 
 
 def test_what_lies_in_the_box_is_not_looked_at():

@@ -14,7 +14,7 @@ import torch
 datasets = pytest.importorskip("datasets", reason="needs the train extra")
 
 import yaml  # noqa: E402
-from data.build_parts import settings, tree  # noqa: E402
+from data.build_parts import clear, settings, tree, turned  # noqa: E402
 from data.chat_server import chat_server  # noqa: E402
 from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
@@ -142,6 +142,26 @@ def test_a_resumed_local_model_says_what_an_unbroken_one_says(tiny_captioner, tm
     assert resumed.reply(requests(4)) == whole
     monkeypatch.setattr(resumed, "_generate", lambda *_: pytest.fail("asked again"))
     assert resumed.reply(requests(4)) == whole
+
+
+def test_another_size_limit_asks_a_local_model_anew(tiny_captioner, tmp_path, monkeypatch):
+    config = AssistantConfig("local", model=str(tiny_captioner), temperature=0.0)
+    LocalAssistant(config, str(tmp_path), device="cpu").reply(requests(1))
+    smaller = LocalAssistant(replace(config, max_side=16), str(tmp_path), device="cpu")
+    asked = []
+    monkeypatch.setattr(smaller, "_generate", lambda requests, digest: [asked.append(r) or "anew" for r in requests])
+    assert [reply.text for reply in smaller.reply(requests(1))] == ["anew"]
+    assert len(asked) == 1
+
+
+def test_a_local_model_sees_images_upright_and_on_white(tiny_captioner, tmp_path):
+    assistant = LocalAssistant(AssistantConfig("local", model=str(tiny_captioner)), str(tmp_path), device="cpu")
+    shown = [
+        assistant._conversation(Request("s", "q", content))[-1]["content"][0]["image"]
+        for content in (turned(), clear())
+    ]
+    assert shown[0].size == (48, 64)
+    assert shown[1].getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_a_model_that_is_not_there_is_told(tmp_path):

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from data.build_parts import clear, turned
 from PIL import Image
 
-from faceshield_hf.data.samples import read_samples
+from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.data.schema import features, validate_record
 from faceshield_hf.tasks_faceshield import AttackType, Box
 
@@ -64,6 +65,25 @@ def test_a_wrong_row_is_named_by_file_row_and_field(tmp_path, change, message):
     folder = folder_with(tmp_path, ROW, ROW | change)
     with pytest.raises(ValueError, match=message):
         read_samples(folder)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told"), [({"simulated": True}, True), ('{"simulated": false}', False), ({}, None)]
+)
+def test_whether_an_image_was_simulated_is_what_its_row_says(tmp_path, attributes, told):
+    (sample,) = read_samples(folder_with(tmp_path, ROW | {"attributes": attributes}))
+    assert sample.is_simulated is told
+
+
+def test_a_word_for_whether_an_image_was_simulated_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="row 1, field attributes: simulated is 'no', expected true or false"):
+        read_samples(folder_with(tmp_path, ROW | {"attributes": {"simulated": "no"}}))
+
+
+def test_a_sample_opens_upright_and_on_white(tmp_path):
+    upright = Sample(tmp_path / "a.jpg", AttackType.PRINT, "s", content=turned()).open()
+    assert (upright.size, upright.getpixel((5, 5)), upright.getpixel((43, 5))) == ((48, 64), (255,) * 3, (0,) * 3)
+    assert Sample(tmp_path / "a.png", AttackType.PRINT, "s", content=clear()).open().getpixel((0, 0)) == (255,) * 3
 
 
 def test_a_folder_without_metadata_says_what_to_do(tmp_path):

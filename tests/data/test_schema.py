@@ -2,7 +2,10 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from data.build_parts import turned
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -128,6 +131,42 @@ def test_records_without_ids_are_told_apart_by_what_an_id_is_made_of(tmp_path):
     assert validate_dataset(tmp_path, skip_bad=True).bad == {"id": 1}
 
 
+@pytest.mark.parametrize("images", [False, True])
+@pytest.mark.parametrize("ids", ["no column", "empty"])
+@pytest.mark.parametrize("embedded", [False, True])
+def test_parquet_without_ids_is_told_apart_by_its_images(tmp_path, images, ids, embedded):
+    """Embedded images have a name for a path, which several may share; others have paths alone."""
+    rows = []
+    for name in ("a", "b", "a"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        Image.new("RGB", (8, 6), "red" if name == "a" else "blue").save(tmp_path / name / "1.png")
+        content = (tmp_path / name / "1.png").read_bytes()
+        image = {"bytes": content, "path": "1.png"} if embedded else {"bytes": None, "path": f"{name}/1.png"}
+        rows.append(RECORD | {"id": None, "image": image})
+    rows[2] |= {"question": "Really?"}
+    columns = features()
+    if ids == "no column":
+        rows = [{key: value for key, value in row.items() if key != "id"} for row in rows]
+        del columns["id"]
+
+    def write(rows):
+        table = pa.Table.from_pylist(rows, schema=columns.arrow_schema)
+        pq.write_table(table, tmp_path / "train-00000-of-00001.parquet")
+
+    write(rows)
+    assert validate_dataset(tmp_path, skip_bad=True, images=images).bad == {}
+    write([*rows, rows[1]])
+    assert validate_dataset(tmp_path, skip_bad=True, images=images).bad == {"id": 1}
+
+
+def test_images_called_alike_in_two_folders_are_two(tmp_path):
+    old = {key: value for key, value in RECORD.items() if key != "id"}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_jsonl(tmp_path / name, old)
+    assert validate_dataset(tmp_path).records == 2
+
+
 def test_lines_that_are_no_record_are_faults(tmp_path):
     write_jsonl(tmp_path, RECORD, "{", "[1]", "")
     report = validate_dataset(tmp_path, skip_bad=True)
@@ -142,6 +181,12 @@ def test_images_are_decoded_when_asked_for(tmp_path, write):
     assert validate_dataset(tmp_path).records == 2
     report = validate_dataset(tmp_path, skip_bad=True, images=True)
     assert report.bad == {"width": 1}
+
+
+def test_sizes_are_those_of_the_upright_image(tmp_path):
+    write_jsonl(tmp_path, RECORD | {"width": 48, "height": 64})
+    (tmp_path / "a.png").write_bytes(turned(64, 48))
+    assert validate_dataset(tmp_path, images=True).bad_records == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"damaged"])

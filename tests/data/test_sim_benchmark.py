@@ -12,11 +12,12 @@ import pytest
 from PIL import Image, ImageEnhance
 from skimage.data import astronaut
 
-from faceshield_hf.data.samples import read_samples
+from faceshield_hf.data.samples import Sample, read_samples
+from faceshield_hf.data.schema import record_id
 from faceshield_hf.data.sim_benchmark import BenchmarkSettings, build_sim_benchmark, part_subjects
 from faceshield_hf.data.simulate import DOMAINS
 from faceshield_hf.evaluation.protocols import assign, load_protocols
-from faceshield_hf.tasks_faceshield import Task
+from faceshield_hf.tasks_faceshield import AttackType, Task
 
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -55,6 +56,7 @@ def test_splits_part_people_and_domains_are_there_in_each(made):
     assert Counter((s.split, s.domain) for s in samples) == {
         (split, domain): n for split, n in (("train", 3), ("validation", 2), ("test", 2)) for domain in "AC"
     }
+    assert {s.is_simulated for s in samples} == {True}
     assert {(s.subject_id, s.split) for s in samples} == {("one", "train"), ("two", "validation"), ("three", "test")}
 
 
@@ -64,6 +66,7 @@ def test_every_image_gets_every_task_and_its_path_is_relative(made):
     for record in records:
         assert (made / record["image"]).is_file()
         assert record["split"] == "train"
+        assert record["id"] == record_id("simpad", record["image"], record["task"])
     assert Counter(r["task"] for r in records) == {task.value: 3 for task in Task}
 
 
@@ -166,13 +169,53 @@ def test_the_held_out_variants_of_the_protocols_are_drawn_by_domains_a_and_b():
         assert {p.removeprefix("simpad-unseen-") for p in protocols} <= values
 
 
-def test_protocols_part_the_benchmark(made):
-    samples = {"simpad": read_samples(made)}
-    for file in ("cross.yaml", "intra.yaml", "unseen-variants.yaml", "unseen-device.yaml"):
-        for protocol in load_protocols(RECIPES / "sim-benchmark" / file).values():
-            parts = assign(protocol, samples, needs=())
-            assert {s.split for s in parts.train} <= {"train"}
-            assert {s.split for s in parts.test} <= {"test"}
-    held = assign(load_protocols(RECIPES / "sim-benchmark" / "cross.yaml")["simpad-cross-C"], samples, needs=())
-    assert {s.domain for s in held.train} == {"A"}
-    assert {s.domain for s in held.test} == {"C"}
+def test_protocols_part_the_benchmark_as_it_is_built(made):
+    held = assign(
+        load_protocols(RECIPES / "sim-benchmark" / "cross.yaml")["simpad-cross-C"], {"simpad": read_samples(made)}, ()
+    )
+    assert {(s.split, s.domain) for s in held.train} == {("train", "A")}
+    assert {(s.split, s.domain) for s in held.dev} == {("validation", "A")}
+    assert {(s.split, s.domain) for s in held.test} == {("test", "C")}
+
+
+VARIANTS = ("device", "process", "material", "kind")
+
+
+def every_sample(protocols):
+    """One image of every split, domain and type, and of every variant that these protocols hold out."""
+    held_out = [
+        (c.field, c.wanted) for p in protocols for rule in p.rules["test"] for c in rule if c.field in VARIANTS
+    ]
+    return [
+        Sample(
+            Path(f"{split}-{domain}-{kind.value}-{told}.jpg"), kind, split, domain=domain, split=split, attributes=told
+        )
+        for split in ("train", "validation", "test")
+        for domain in "ABC"
+        for kind, told in [
+            *((kind, {}) for kind in AttackType),
+            *((AttackType.PRINT, {field: value}) for field, value in held_out),
+        ]
+    ]
+
+
+@pytest.mark.parametrize(
+    "file",
+    sorted(set((RECIPES / "sim-benchmark").glob("*.yaml")) - {RECIPES / "sim-benchmark" / "simpad.yaml"}),
+    ids=lambda file: file.stem,
+)
+def test_every_protocol_has_people_of_its_own_in_each_split_and_tests_only_what_it_holds_out(file):
+    protocols = load_protocols(file).values()
+    samples = {"simpad": every_sample(protocols)}
+    for protocol in protocols:
+        parts = assign(protocol, samples)  # raises where bona fide or attacks are missing
+        assert [{s.split for s in part} for part in (parts.train, parts.dev, parts.test)] == [
+            {"train"},
+            {"validation"},
+            {"test"},
+        ]
+        for condition in (c for rule in protocol.rules["test"] for c in rule if c.field in VARIANTS):
+            assert not any(condition.holds(s, "simpad") for s in [*parts.train, *parts.dev])
+            assert {condition.holds(s, "simpad") for s in parts.test if not s.is_live} == {True}
+        if file.stem == "unseen-variants":
+            assert {s.domain for s in parts.train} == {"A", "B"} and {s.domain for s in parts.test} == {"C"}

@@ -137,3 +137,9 @@ def test_a_contact_sheet_has_one_cell_an_image():
     assert page.size == (100, 3 * 64)
     with pytest.raises(ValueError, match="2 images, 1 labels"):
         contact_sheet([Image.new("RGB", (40, 30))] * 2, ["x"], [()] * 2)
+
+
+def test_transparent_parts_of_a_photo_are_white():
+    rgba = Image.fromarray(astronaut()).convert("RGBA")
+    rgba.paste((0, 0, 0, 0), (0, 0, 8, 8))
+    assert prepare(rgba).image[0, 0].tolist() == [1, 1, 1]

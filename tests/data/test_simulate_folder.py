@@ -52,6 +52,7 @@ def test_rows_say_what_the_images_are(made):
         assert row["label"] == ("real" if row["attack_type"] == "Bonafide" else "spoof")
         assert len(row["boxes"]) == len(row["box_labels"])
         assert json.loads(row["attributes"])["domain"] == row["domain"] == "B"
+        assert json.loads(row["attributes"])["simulated"] is True
         assert row["subject_id"] in ("one", "deep/er/two")
 
 

@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from data.build_parts import turned
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import MobileNetV2Config, MobileNetV2Model
 
 from faceshield_hf.connectors_faceshield import MultiModalProjector
+from faceshield_hf.data.samples import Sample
 from faceshield_hf.tasks_faceshield import AttackType, Box
 from faceshield_hf.training.augment import augment
 from faceshield_hf.training.mobilenet import imagenet_mobilenet_v2, renamed
-from faceshield_hf.training.tower import CONNECTOR_FILE, TYPES, TowerWithHeads, box_loss, cell_targets
+from faceshield_hf.training.tower import CONNECTOR_FILE, TYPES, TowerData, TowerWithHeads, box_loss, cell_targets
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,25 @@ def test_augmentation_is_decided_by_its_generator():
     first, second, other = (augment(image, (), np.random.default_rng(seed))[0].tobytes() for seed in (1, 1, 2))
     assert first == second
     assert first != other
+
+
+class Views:
+    """Stands for the image processor: notes what it is given."""
+
+    def __call__(self, image, return_tensors):
+        self.seen = image
+        return {"pixel_values": torch.zeros(1, 3, 8, 8), "sav_values": torch.zeros(1, 3, 8, 8)}
+
+
+def test_the_tower_sees_images_upright_like_their_boxes(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(turned())
+    sample = Sample(tmp_path / "a.jpg", AttackType.PRINT, "s", (Box(0.5, 0.0, 1.0, 1.0),))
+    views = Views()
+    row = TowerData([sample], views, grid=2)[0]
+    assert views.seen.size == (48, 64)
+    columns = np.asarray(views.seen).mean((0, 2))
+    assert columns[:20].min() > 200 > 50 > columns[28:].max()  # the dark half is where the box is
+    assert row["cell_labels"].tolist() == [0, 1, 0, 1]
 
 
 def labelled_views(boxes, grid=2):

@@ -48,6 +48,7 @@ print(rows[0]["question"], rows[0]["answer"])
 - Faces: {faces}
 - Consent: {consent}
 - Licence of the images: {license}
+- Simulated share: {simulated}
 - Synthetic share: {synthetic}
 - To have an image withdrawn: {contact}
 
@@ -98,10 +99,9 @@ def write_card(folder: str | Path, counts: Mapping[str, Any], config: CardConfig
         pretty_name=config.title,
         annotations_creators=["machine-generated", *(["expert-generated"] if _reviewed(counts) else [])],
     )
-    simulated = counts["source"].get("simulated", 0) / counts["records"]
-    synthetic = f"{100 * simulated:.1f} % of the records, whose attacks were simulated"
+    synthetic = "unknown"
     if config.synthetic is not None:
-        synthetic += f"; {100 * config.synthetic:g} % of the images show people who don't exist"
+        synthetic = f"{100 * config.synthetic:g} % of the images show people who don't exist"
     text = _TEMPLATE.format(
         metadata=data.to_yaml(),
         title=config.title,
@@ -112,6 +112,7 @@ def write_card(folder: str | Path, counts: Mapping[str, Any], config: CardConfig
         faces=config.faces or _MISSING,
         consent=config.consent or _MISSING,
         license=config.license_name or (config.license if config.license != "other" else _MISSING),
+        simulated=_simulated(counts),
         synthetic=synthetic,
         contact=config.contact or _MISSING,
         tables="\n\n".join(
@@ -160,6 +161,17 @@ def _paraphrase_filter(counts: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         return {}
     kept = told["tried"] - told["unchanged"] - told["changed_facts"] - told["unanswered"]
     return {"paraphrase keeps the facts": {"seen": kept + told["changed_facts"], "passed": kept}}
+
+
+def _simulated(counts: Mapping[str, Any]) -> str:
+    """How many records show what the simulator made, as far as the rows of the inputs say it."""
+    told = counts["simulated"]
+    parts = []
+    if told.keys() & {"yes", "no"}:
+        parts.append(f"{100 * told.get('yes', 0) / counts['records']:.1f} % of the records")
+    if told.get("unknown"):
+        parts.append(f"unknown for {100 * told['unknown'] / counts['records']:.1f} % (their rows don't say)")
+    return ", ".join(parts)
 
 
 def _passes(counts: Mapping[str, Any]) -> str:

@@ -17,7 +17,6 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -37,11 +36,11 @@ class Skip:
 
     Attributes:
         image (`str`): what it is called in its source.
-        step (`str`): where it was left out: "read", "assistant" or a filter.
+        step (`str`): where it was left out: "read", "ask", "assistant" or a filter.
         reason (`str`): why.
-        task (`str`): the task, where one answer and not the image is left out.
-        id (`str`): the record's id, likewise.
-        answer (`str`): the answer, likewise.
+        task (`str`): the task, where the image itself is not left out.
+        id (`str`): the record's id, where one answer is left out.
+        answer (`str`): that answer.
     """
 
     image: str
@@ -68,7 +67,7 @@ class Inputs:
 
     def __init__(self, config: Config):
         self.config = config
-        self._tables = [_Table(one) for one in config.inputs]
+        self._tables = [_Table(one, config.shares) for one in config.inputs]
         ends = np.cumsum([len(table.offsets) for table in self._tables])
         self._starts = [0, *ends.tolist()]
         self._length = int(ends[-1]) if config.limit is None else min(int(ends[-1]), config.limit)
@@ -94,9 +93,9 @@ class Inputs:
 
 
 class _Table:
-    """One folder's `metadata.jsonl`: where its rows begin."""
+    """One folder's `metadata.jsonl`: where its rows begin, and which split each falls into."""
 
-    def __init__(self, config: InputConfig):
+    def __init__(self, config: InputConfig, shares: Mapping[str, float]):
         self.config, self.folder = config, Path(config.folder)
         self.path = table_of(config.folder)
         # Typed arrays, not lists: a table may have millions of rows.
@@ -107,11 +106,13 @@ class _Table:
                 sha.update(line)
                 if line.strip():
                     name, subject, split = _keys(line)
+                    split = _split_of(subject, split or config.split, shares)
                     offsets.append(position)
                     numbers.append(number)
                     names.append(_hash(name or f"row {number}"))
                     subjects.append(_hash(subject))
-                    splits.append(SPLITS.index(split) if split in SPLITS else -1)
+                    # A row without a subject, or with another word for its split, is left out when it is read.
+                    splits.append(SPLITS.index(split) if subject and split in SPLITS else -1)
                 position += len(line)
         self.digest = sha.hexdigest()
         self.offsets = np.array(offsets, np.int64)
@@ -144,9 +145,7 @@ class _Table:
             return Skip(name, "read", str(error).replace(f"{self.folder}/", ""))
 
     def _picture(self, sample: Sample, name: str, config: Config) -> Picture:
-        split = sample.split or self.config.split
-        if split == "by_subject":
-            split = split_of_subject(sample.subject_id, config.shares)
+        split = _split_of(sample.subject_id, sample.split or self.config.split, config.shares)
         content = sample.read()
         width, height = image_size(content)
         source = sample.source or self.config.source
@@ -180,6 +179,10 @@ def split_of_subject(subject: str, shares: Mapping[str, float]) -> str:
     return max(SPLITS, key=lambda split: shares.get(split, 0.0))
 
 
+def _split_of(subject: str, named: str, shares: Mapping[str, float]) -> str:
+    return split_of_subject(subject, shares) if named == "by_subject" else named
+
+
 def _keys(line: bytes) -> tuple[str, str, str]:
     try:
         row = json.loads(line)
@@ -197,19 +200,15 @@ def _hash(text: str) -> int:
 
 def _check_subjects(tables: list[_Table]) -> None:
     """Refuse inputs whose splits share a subject."""
-    seen: dict[str, list[Any]] = {split: [] for split in SPLITS}
-    for table in tables:
-        for k, split in enumerate(SPLITS):
-            default = (table.splits == -1) if table.config.split == split else np.zeros(len(table.splits), bool)
-            seen[split].append(table.subjects[(table.splits == k) | default])
-    present = {split: np.unique(np.concatenate(found)) for split, found in seen.items()}
+    present = [np.unique(np.concatenate([t.subjects[t.splits == k] for t in tables])) for k in range(len(SPLITS))]
     for k, one in enumerate(SPLITS):
-        for other in SPLITS[k + 1 :]:
-            both = np.intersect1d(present[one], present[other])
+        for other, found in zip(SPLITS[k + 1 :], present[k + 1 :], strict=True):
+            both = np.intersect1d(present[k], found)
             if len(both):
                 raise ValueError(
                     f"{len(both)} subjects are in both {one} and {other}: a split must not share a face with another. "
-                    "Give these inputs one split, or split: by_subject"
+                    "Give all inputs that show them the same split, or all of them split: by_subject; rows that name "
+                    "a split of their own keep it, so take such names out of metadata.jsonl where they differ"
                 )
 
 

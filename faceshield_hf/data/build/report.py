@@ -21,6 +21,7 @@ from PIL import Image
 from faceshield_hf.data.build.card import losses_table
 from faceshield_hf.data.build.statistics import BOX_BINS, CLIP_BINS, WORD_BINS
 from faceshield_hf.data.simulate.sheet import contact_sheet
+from faceshield_hf.image_input_faceshield import to_rgb_image
 from faceshield_hf.tasks_faceshield import AttackType, Box
 from faceshield_hf.whole_files import write_whole
 
@@ -116,7 +117,7 @@ def _look(folder: Path) -> tuple[Image.Image, list[str]]:
             continue
         contents = pq.read_table(path, columns=["image"])["image"].take(wanted).to_pylist()
         for i, content in zip(wanted, contents, strict=True):
-            image = Image.open(io.BytesIO(content["bytes"])).convert("RGB")
+            image = to_rgb_image(content["bytes"])  # boxes are fractions of the upright image
             image.thumbnail((_CELL, _CELL))
             boxes = [Box(b["x1"], b["y1"], b["x2"], b["y2"]) for b in plain[i]["boxes"]]
             found[plain[i]["attack_type"]].append((image, boxes))

@@ -10,13 +10,10 @@ Example:
 """
 
 import functools
-import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from faceshield_hf.data.build.config import Config
 from faceshield_hf.data.build.inputs import Inputs, Skip
@@ -26,13 +23,14 @@ from faceshield_hf.data.filters.judge import judge
 from faceshield_hf.data.filters.keywords import keyword_fault, own_words
 from faceshield_hf.data.filters.slips import slip
 from faceshield_hf.data.instruct.assistants import Assistant, AssistantConfig, make_assistant
-from faceshield_hf.data.instruct.drafts import Draft, Picture, plan_questions
+from faceshield_hf.data.instruct.drafts import Draft, Picture, plan_questions, unanswerable
 from faceshield_hf.data.instruct.paraphrase import paraphrase
 from faceshield_hf.data.instruct.prompts import PROMPT_VERSION
 from faceshield_hf.data.instruct.template import TemplateAssistant
 from faceshield_hf.data.instruct.writing import write_answers
 from faceshield_hf.data.review.decisions import Verdicts, apply_decision
 from faceshield_hf.data.schema import SPLITS, features, validate_record
+from faceshield_hf.image_input_faceshield import to_rgb_image
 from faceshield_hf.tasks_faceshield import Task
 from faceshield_hf.whole_files import whole_file, write_json, write_whole
 
@@ -79,6 +77,12 @@ class ShardBuilder:
                 pictures.append(item)
             else:
                 skips.append(item)
+        skips += [
+            Skip(picture.name, "ask", reason, task.value)
+            for picture in pictures
+            for task in self.config.tasks
+            if (reason := unanswerable(picture.sample, task))
+        ]
         drafts = [d for picture in pictures for d in plan_questions(picture, self.config.tasks, self.config.seed)]
         stats: dict[str, Any] = {"filters": {}}
         passes = write_answers(drafts, self._writer, self.config.seed, self.config.assistant.few_shot)
@@ -120,7 +124,7 @@ class ShardBuilder:
             _run("spoof_words", [d for d in drafts if d.task is Task.DESCRIBE], stats, _spoof_words)
         if filters.clip is not None:
             described = [d for d in drafts if d.task is Task.DESCRIBE and not d.fault]
-            images = [Image.open(io.BytesIO(d.picture.content)).convert("RGB") for d in described]
+            images = [to_rgb_image(d.picture.content) for d in described]
             for draft, score in zip(described, self._clip.score(images, [d.answer for d in described]), strict=True):
                 draft.clip_score = score
             _run("clip", described, stats, self._low_score)

@@ -26,6 +26,8 @@ WORD_BINS = (10, 20, 30, 40, 60, 80, 120, 10_000)
 CLIP_BINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 1.0)
 """Upper edges of the CLIP scores that are counted."""
 
+_SIMULATED = {True: "yes", False: "no", None: "unknown"}
+
 
 def count(images: int, drafts: Sequence[Draft], skips: Sequence[Skip]) -> dict[str, Any]:
     """Count one shard.
@@ -50,6 +52,7 @@ def count(images: int, drafts: Sequence[Draft], skips: Sequence[Skip]) -> dict[s
         "generator": {},
         "review": {},
         "domain": {},
+        "simulated": {},
         "box_share": {},
         "answer_words": {},
         "clip_score": {},
@@ -71,6 +74,7 @@ def count(images: int, drafts: Sequence[Draft], skips: Sequence[Skip]) -> dict[s
             ("generator", draft.generator),
             ("review", draft.review),
             ("domain", sample.domain or "unknown"),
+            ("simulated", _SIMULATED[sample.is_simulated]),
         ):
             _one(stats[name], value)
         _one(stats["answer_words"].setdefault(draft.task.value, {}), _bin(len(draft.answer.split()), WORD_BINS))

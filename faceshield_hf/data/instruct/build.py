@@ -15,21 +15,19 @@ Example:
 
 import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from faceshield_hf.data.instruct.drafts import CANONICAL_SHARE, truth_of, unanswerable
 from faceshield_hf.data.instruct.template import TemplateAssistant
 from faceshield_hf.data.samples import Sample
 from faceshield_hf.data.schema import validate_record
 from faceshield_hf.tasks_faceshield import QUESTIONS, Task
 from faceshield_hf.whole_files import whole_file
-
-
-# The canonical wording is what scoring and the detector ask: it must be known best.
-_CANONICAL_SHARE = 0.5
 
 
 def build_records(
@@ -48,11 +46,13 @@ def build_records(
         tasks (`Mapping[Task, float]`): how often each task is drawn, as weights.
         seed (`int`): decides tasks, wordings and answers; each image has a stream of its own.
         split (`str`): "train", "validation" or "test", written into the records.
-        per_image (`int`, *optional*, defaults to 1): different tasks an image.
+        per_image (`int`, *optional*, defaults to 1): different tasks an image. Attacks without boxes are asked where
+            they are by no question, and a warning says how many there were.
         source (`str`, *optional*, defaults to `"simulated"`): the data set's name, written into the records.
 
     Yields:
-        `dict`: a record of `data/schema.py`, with the image as a path.
+        `dict`: a record of `data/schema.py`, with the image as a path. The image is not opened for it: its size is
+            `None`; nor has it an id, which names an image by its place in a data set.
 
     Raises:
         ValueError: when `per_image` is more than there are tasks, or a record breaks the schema.
@@ -60,25 +60,26 @@ def build_records(
     if not 1 <= per_image <= len(tasks):
         raise ValueError(f"per_image is {per_image}; expected 1 to {len(tasks)}, the number of tasks given")
     assistant = TemplateAssistant()
-    names = list(tasks)
-    weights = np.array([tasks[name] for name in names], np.float64)
+    unmarked: list[Sample] = []
     for index, sample in enumerate(samples):
         rng = np.random.default_rng([seed, index])
-        for choice in rng.choice(len(names), per_image, replace=False, p=weights / weights.sum()):
+        names = [task for task in tasks if not unanswerable(sample, task)]
+        weights = np.array([tasks[name] for name in names], np.float64)
+        if len(names) < len(tasks):
+            unmarked.append(sample)
+        if not weights.sum():
+            continue
+        for choice in rng.choice(len(names), min(per_image, len(names)), replace=False, p=weights / weights.sum()):
             task = names[int(choice)]
             wordings = QUESTIONS[task]
-            wording = 0 if rng.random() < _CANONICAL_SHARE else int(rng.integers(len(wordings)))
+            wording = 0 if rng.random() < CANONICAL_SHARE else int(rng.integers(len(wordings)))
             record = {
                 "image": str(sample.path),
                 "width": None,
                 "height": None,
                 "source": source,
-                "subject_id": sample.subject_id,
                 "split": split,
-                "label": "real" if sample.is_live else "spoof",
-                "attack_type": sample.attack_type.value,
-                "native_label": sample.attack_type.value,
-                "boxes": [{"x1": b.x1, "y1": b.y1, "x2": b.x2, "y2": b.y2, "region": b.label} for b in sample.boxes],
+                **truth_of(sample),
                 "task": task.value,
                 "question": wordings[wording],
                 "answer": assistant.answer(sample, task, rng),
@@ -86,6 +87,12 @@ def build_records(
             }
             validate_record(record, f"sample {index} ({sample.path.name})")
             yield record
+    if unmarked:
+        warnings.warn(
+            f"of {len(unmarked)} attacks no box is known, such as {unmarked[0].path.name}: they got no question of "
+            "where the spoof area is",
+            stacklevel=2,
+        )
 
 
 def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:

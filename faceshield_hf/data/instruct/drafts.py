@@ -25,8 +25,8 @@ from faceshield_hf.data.schema import record_id
 from faceshield_hf.tasks_faceshield import QUESTIONS, Task
 
 
-# The canonical wording is what scoring and the detector ask: it must be known best.
-_CANONICAL_SHARE = 0.5
+CANONICAL_SHARE = 0.5
+"""How often the canonical wording is asked: it is what scoring and the detector ask, and must be known best."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Draft:
         passing (`bool`): the fault is a server's and may be gone the next time.
         filters (`dict[str, Any]`): filter -> whether it passed, or a number.
         clip_score (`float`, *optional*): cosine of image and text.
-        review (`str`): "unreviewed", "accepted", "fixed" or "rejected".
+        review (`str`): "unreviewed", "accepted", "fixed", "rejected", or "stale" where another answer was accepted.
         paraphrase_of (`str`): the id of the record whose answer this one says in other words.
     """
 
@@ -110,22 +110,17 @@ class Draft:
 
     def record(self, prompt_version: str) -> dict[str, Any]:
         """The draft as a record of `data/schema.py`, its image with its bytes."""
-        sample = self.picture.sample
         return {
             "image": {"bytes": self.picture.content, "path": self.picture.name.rsplit("/", 1)[-1]},
             "id": self.id,
             "width": self.picture.width,
             "height": self.picture.height,
             "source": self.picture.source,
-            "subject_id": sample.subject_id,
             "split": self.picture.split,
-            "label": "real" if sample.is_live else "spoof",
-            "attack_type": sample.attack_type.value,
-            "native_label": sample.native_label or sample.attack_type.value,
+            **truth_of(self.picture.sample),
             "task": self.task.value,
             "question": self.question,
             "answer": self.answer,
-            "boxes": [{"x1": b.x1, "y1": b.y1, "x2": b.x2, "y2": b.y2, "region": b.label} for b in sample.boxes],
             "provenance": {
                 "generator": self.generator,
                 "prompt_id": f"{self.task.value}/{self.wording}/{prompt_version}",
@@ -137,6 +132,27 @@ class Draft:
         }
 
 
+def truth_of(sample: Sample) -> dict[str, Any]:
+    """The columns of a record that do not depend on the question: whose face it is, the labels and the boxes."""
+    return {
+        "subject_id": sample.subject_id,
+        "label": "real" if sample.is_live else "spoof",
+        "attack_type": sample.attack_type.value,
+        "native_label": sample.native_label or sample.attack_type.value,
+        "boxes": [{"x1": b.x1, "y1": b.y1, "x2": b.x2, "y2": b.y2, "region": b.label} for b in sample.boxes],
+    }
+
+
+def unanswerable(sample: Sample, task: Task) -> str:
+    """Why a task can't be asked about an image; empty when it can.
+
+    An attack whose place nobody marked has a spoof area all the same: its only answer would teach a model to say that
+    the area is unclear.
+    """
+    unmarked = task is Task.LOCALIZATION and not sample.is_live and not sample.boxes
+    return "no box is known" if unmarked else ""
+
+
 def plan_questions(picture: Picture, tasks: Mapping[Task, float], seed: int) -> list[Draft]:
     """Draw the questions of one image.
 
@@ -146,14 +162,17 @@ def plan_questions(picture: Picture, tasks: Mapping[Task, float], seed: int) -> 
         seed (`int`): decides, together with the image's name.
 
     Returns:
-        `list[Draft]`: no wording of a task twice; the canonical one first, in about half of the cases.
+        `list[Draft]`: no wording of a task twice; the canonical one first, in about half of the cases. Of tasks that
+            are `unanswerable` there is none.
     """
     drafts = []
     for task, mean in tasks.items():
+        if unanswerable(picture.sample, task):
+            continue
         rng = np.random.default_rng([seed, int(record_id(picture.source, picture.name, task.value), 16)])
         count = int(mean) + int(rng.random() < mean - int(mean))
         order = list(range(1, len(QUESTIONS[task])))
         rng.shuffle(order)
-        order.insert(0 if rng.random() < _CANONICAL_SHARE else int(rng.integers(len(order) + 1)), 0)
+        order.insert(0 if rng.random() < CANONICAL_SHARE else int(rng.integers(len(order) + 1)), 0)
         drafts += [Draft(picture, task, wording, index) for index, wording in enumerate(order[:count])]
     return drafts

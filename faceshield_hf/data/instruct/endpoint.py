@@ -26,9 +26,11 @@ from typing import Any
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, OfflineModeIsEnabled
 from PIL import Image
+from PIL.ExifTags import Base as ExifTag
 
 from faceshield_hf.data.instruct.assistants import AssistantConfig, AssistantError, Reply, Request
 from faceshield_hf.data.instruct.cache import AnswerCache
+from faceshield_hf.image_input_faceshield import to_rgb_image
 
 
 # Statuses that the same request may well not get again; 4xx others say that the request itself is wrong.
@@ -243,13 +245,17 @@ def _retry_after(response: Any) -> float | None:
 
 
 def _shrunk(request: Request, max_side: int) -> Request:
-    """The request with its image scaled down where it is larger than it may be; smaller ones keep their bytes."""
+    """The request with its image no larger than it may be, upright and opaque; one that is so keeps its bytes.
+
+    Not every server heeds the orientation that a camera noted, or puts transparent parts on white.
+    """
     if request.image is None:
         return request
     image = Image.open(io.BytesIO(request.image))
-    if max(image.size) <= max_side and image.format in ("JPEG", "PNG", "WEBP"):
+    plain = image.getexif().get(ExifTag.Orientation, 1) == 1 and not image.has_transparency_data
+    if plain and max(image.size) <= max_side and image.format in ("JPEG", "PNG", "WEBP"):
         return request
-    small = image.convert("RGB")
+    small = to_rgb_image(image)
     small.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=92)

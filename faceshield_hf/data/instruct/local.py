@@ -10,16 +10,16 @@ Example:
 """
 
 import hashlib
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, set_seed
 
 from faceshield_hf.data.instruct.assistants import AssistantConfig, Reply, Request
 from faceshield_hf.data.instruct.cache import AnswerCache
+from faceshield_hf.image_input_faceshield import to_rgb_image
 
 
 class LocalAssistant:
@@ -62,10 +62,9 @@ class LocalAssistant:
         Returns:
             `list[Reply]`: a text each; an empty generation is an error.
         """
-        digests = [
-            request.digest(self.config.model, self.config.revision, self.config.temperature, self.config.seed)
-            for request in requests
-        ]
+        # The image is scaled down when it is encoded, so its size limit decides the answer beside its bytes.
+        told = (self.config.model, self.config.revision, self.config.temperature, self.config.seed)
+        digests = [request.digest(*told, self.config.max_side) for request in requests]
         texts = [self.cache.get(digest) for digest in digests]
         # Batches are cut the same whatever is stored already: padding and sampling depend on the neighbours, and a
         # resumed build must say what an unbroken one says.
@@ -102,7 +101,7 @@ class LocalAssistant:
         turns = request.messages(None)
         content: list[dict[str, Any]] = [{"type": "text", "text": request.question}]
         if request.image is not None:
-            image = ImageOps.exif_transpose(Image.open(io.BytesIO(request.image))).convert("RGB")
+            image = to_rgb_image(request.image)
             image.thumbnail((self.config.max_side, self.config.max_side), Image.Resampling.LANCZOS)
             content.insert(0, {"type": "image", "image": image})
         for turn in turns:

@@ -12,10 +12,10 @@ Example:
 
 from faceshield_hf.data.instruct.assistants import Request
 from faceshield_hf.data.samples import Sample
-from faceshield_hf.tasks_faceshield import AttackType, Task
+from faceshield_hf.tasks_faceshield import AttackType, ChainOfThought, Task
 
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 """Raised when a prompt changes: records say which one wrote them."""
 
 SYSTEM = (
@@ -82,6 +82,31 @@ _EXAMPLES = {
     Task.LOCALIZATION: (
         (AttackType.PRINT, "a photo printed on a paper sheet"),
         (AttackType.GLASSES, "paper glasses with printed eyes"),
+    ),
+    Task.COT: (
+        (AttackType.PRINT, ChainOfThought(
+            caption="A hand holds a sheet of paper that shows a man's face in front of a kitchen shelf.",
+            facial_description="A man with short dark hair and a trimmed beard looks straight ahead; the left side of "
+            "his face bends with the sheet.",
+            facial_attributes="The lighting on the face is even and does not follow the lamp behind it. The shape is "
+            "flat, without depth between nose and cheeks. The texture is dull ink with fine dots. White edges cut "
+            "off the hair and the shoulders.",
+            reasoning="Skin has no dots of ink, and a head in this room would be lit from the side as the shelf is. A "
+            "face that bends as one surface and ends at straight white edges lies on paper.",
+            spoofing_description="A printed photo on a slightly curled sheet is held before the camera.",
+            conclusion="The face in the image is a spoof (Print).",
+        ).format()),
+        (AttackType.BONAFIDE, ChainOfThought(
+            caption="A woman sits in an office in front of a window with half-closed blinds.",
+            facial_description="She has curly hair tied back, freckles on both cheeks and a calm look to the camera.",
+            facial_attributes="The lighting comes from the window and falls off smoothly across the face. The shape "
+            "is rounded, with soft shadows that give depth beside the nose. The texture shows pores and fine hair. "
+            "The edges of the hair blend into the background.",
+            reasoning="Face and room share one direction of light, the skin changes in tone from forehead to chin, "
+            "and nothing borders or covers the face.",
+            spoofing_description="No trace of any medium can be seen.",
+            conclusion="The face in the image is real.",
+        ).format()),
     ),
 }  # fmt: skip
 _LENGTHS = {Task.DESCRIBE: 160, Task.FINE: 160, Task.REASONING: 320, Task.LOCALIZATION: 40, Task.COT: 640}

@@ -11,9 +11,7 @@ Example:
 """
 
 import hashlib
-import io
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +21,16 @@ import numpy as np
 from PIL import Image
 
 from faceshield_hf.data.build.run import work_folder
-from faceshield_hf.data.review.decisions import Decision, Verdicts, append_decision, read_decisions
-from faceshield_hf.tasks_faceshield import Box, parse_answer
+from faceshield_hf.data.review.decisions import (
+    Decision,
+    Verdicts,
+    answer_hash,
+    append_decision,
+    fix_fault,
+    read_decisions,
+)
+from faceshield_hf.image_input_faceshield import to_rgb_image
+from faceshield_hf.tasks_faceshield import AttackType, Box, parse_answer
 from faceshield_hf.visualize import draw_boxes
 
 
@@ -52,11 +58,13 @@ class Item:
         id (`str`): the record's id.
         file (`Path`): the parquet file.
         row (`int`): its row there.
+        answer (`str`): the `answer_hash` of its answer.
     """
 
     id: str
     file: Path
     row: int
+    answer: str
 
 
 class Review:
@@ -80,7 +88,13 @@ class Review:
         seed = int(hashlib.sha256(reviewer.encode()).hexdigest()[:8], 16)
         self.items = [self.items[i] for i in np.random.default_rng(seed).permutation(len(self.items))]
         found = read_decisions(self.folder) if self.folder.is_dir() else {}
-        self.decided = dict(found.get(reviewer, {}))
+        # A record whose answer is not the one that was accepted is open again.
+        own = found.get(reviewer, {})
+        self.decided = {
+            item.id: own[item.id]
+            for item in self.items
+            if item.id in own and (own[item.id].action != "accept" or own[item.id].seen == item.answer)
+        }
         # Records that another reviewer decided come first: only pairs of decisions can agree.
         others = {record for name, one in found.items() if name != reviewer for record in one}
         self.items.sort(key=lambda item: item.id not in others)
@@ -113,12 +127,13 @@ class Review:
             note (`str`): anything worth saying.
 
         Raises:
-            ValueError: for a fix that is the old answer or contradicts the label.
+            ValueError: for a fix that is the old answer, or contradicts the label, the type or the boxes.
         """
         record = self.record()
         if action == "fix":
             _check_fix(record, answer)
-        decision = Decision(record["id"], action, self.reviewer, answer.strip() if action == "fix" else "", note)
+        fixed = answer.strip() if action == "fix" else ""
+        decision = Decision(record["id"], action, self.reviewer, fixed, note, answer_hash(record["answer"]))
         append_decision(self.folder, decision)
         self.decided[decision.id] = decision
         self.position = self._next(self.position + 1)
@@ -144,7 +159,7 @@ class Review:
 
 def picture_of(record: dict[str, Any]) -> Image.Image:
     """The image of a record: its labelled boxes, and those of the answer where they differ."""
-    image = Image.open(io.BytesIO(record["image"]["bytes"])).convert("RGB")
+    image = to_rgb_image(record["image"]["bytes"])  # boxes are fractions of the upright image
     boxes = [Box(b["x1"], b["y1"], b["x2"], b["y2"], b["region"] or "label") for b in record["boxes"]]
     said = [Box(b.x1, b.y1, b.x2, b.y2, "answer") for b in parse_answer(record["answer"], record["task"]).boxes]
     differing = [box for box in said if all(box.iou(other) < 0.9 for other in boxes)]
@@ -229,9 +244,10 @@ def make_page(review: Review) -> Any:
 def _check_fix(record: dict[str, Any], answer: str) -> None:
     if answer.strip() == record["answer"].strip():
         raise ValueError("the answer is as it was: edit it first, or accept it")
-    said = parse_answer(answer, record["task"])
-    if record["task"] != "describe" and said.label != record["label"]:
-        raise ValueError(f"the answer reads as {said.label}, but the label is {record['label']}")
+    boxes = [Box(b["x1"], b["y1"], b["x2"], b["y2"]) for b in record["boxes"]]
+    fault = fix_fault(answer, record["task"], AttackType(record["attack_type"]), boxes)
+    if fault:
+        raise ValueError(fault)
 
 
 def _list_items(folder: Path) -> list[Item]:
@@ -239,6 +255,6 @@ def _list_items(folder: Path) -> list[Item]:
 
     items = []
     for path in sorted(folder.glob("*.parquet")):
-        ids: Sequence[str] = pq.read_table(path, columns=["id"])["id"].to_pylist()
-        items += [Item(record, path, row) for row, record in enumerate(ids)]
+        rows = pq.read_table(path, columns=["id", "answer"]).to_pylist()
+        items += [Item(one["id"], path, row, answer_hash(one["answer"])) for row, one in enumerate(rows)]
     return items

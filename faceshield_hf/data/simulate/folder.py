@@ -227,7 +227,7 @@ def _row(made: Simulated, file_name: str, job: _Job) -> dict:
         "box_labels": [b.label or "" for b in made.boxes],
         "cues": list(made.cues),
         # One JSON string: its keys differ between attacks, and columns need one type.
-        "attributes": json.dumps(made.attributes, sort_keys=True),
+        "attributes": json.dumps(made.attributes | {"simulated": True}, sort_keys=True),
         "domain": job.domain,
         "subject_id": job.subject,
         "source": job.source,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from faceshield_hf.faces import Face, find_faces
 
@@ -59,7 +59,10 @@ def prepare(photo: Image.Image, face: Face | None = None) -> Source:
     Raises:
         ValueError: no face was found, or it is too small to work with.
     """
-    rgb = ImageOps.exif_transpose(photo).convert("RGB")
+    # Imported here because it brings torch along, which planning and drawing alone need not wait for.
+    from faceshield_hf.image_input_faceshield import to_rgb_image
+
+    rgb = to_rgb_image(photo)
     if face is None:
         found = find_faces(rgb)
         if not found:

@@ -33,15 +33,22 @@ def extract(
     seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
     frames: Annotated[int | None, typer.Option(help="At most so many of each recording.")] = None,
     crop: Annotated[bool, typer.Option("--crop", help="Cut out the face.")] = False,
-    margin: Annotated[float, typer.Option(help="The crop's side, in multiples of the face's.")] = Crop.margin,
-    size: Annotated[int, typer.Option(help="The crop's side in pixels; 0: as it is.")] = Crop.size,
-    keep_faceless: Annotated[bool, typer.Option("--keep-faceless", help="Keep images without a face whole.")] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option(help=f"With --crop: its side in multiples of the face's; {Crop.margin} if not given."),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help=f"With --crop: its side in pixels, 0 as it is; {Crop.size} if not given.")
+    ] = None,
+    keep_faceless: Annotated[
+        bool, typer.Option("--keep-faceless", help="With --crop: keep images without a face whole.")
+    ] = False,
     encoding: Annotated[str, typer.Option(help="png or jpg.")] = "png",
     workers: Annotated[int | None, typer.Option(help="Processes; all cores if not given.")] = None,
 ) -> None:
     """Write a data set's frames and metadata.jsonl into a folder."""
     try:
-        cut = Crop(margin, size, keep_faceless) if crop else None
+        cut = _crop(crop, margin, size, keep_faceless)
         splits = Splits(lists, fold, validation, test, seed)
         result = extract_frames(source, root, out, splits, frames, cut, encoding, workers)
     except (ValueError, ImportError) as error:
@@ -67,6 +74,23 @@ def labels(source: Annotated[str, typer.Argument(help="One of " + ", ".join(READ
     if source not in READERS:
         raise _failure(ValueError(f"unknown source {source!r}; choose from {', '.join(READERS)}"))
     typer.echo(label_table(source))
+
+
+def _crop(crop: bool, margin: float | None, size: int | None, keep_faceless: bool) -> Crop | None:
+    given = [
+        name
+        for name, is_given in (
+            ("--margin", margin is not None),
+            ("--size", size is not None),
+            ("--keep-faceless", keep_faceless),
+        )
+        if is_given
+    ]
+    if not crop:
+        if given:
+            raise ValueError(f"got {' and '.join(given)} without --crop: add it, or leave them out")
+        return None
+    return Crop(Crop.margin if margin is None else margin, Crop.size if size is None else size, keep_faceless)
 
 
 def _failure(error: Exception) -> typer.Exit:

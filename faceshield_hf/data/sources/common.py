@@ -126,12 +126,34 @@ class Reader:
         frames (`Callable`): a `Recording` and how many frames at most -> an iterator over (index, RGB image); it
             raises a `ValueError` when the file is damaged.
         default_frames (`int`): how many frames of a recording the papers use.
+        takes_lists (`bool`, *optional*, defaults to `True`): whether `Splits.lists` may name lists of its authors.
+        takes_fold (`bool`, *optional*, defaults to `False`): whether those are numbered, for `Splits.fold`.
     """
 
     source: str
     recordings: Callable[[Path, Splits], Iterator[Recording | Skipped]]
     frames: Callable[[Recording, int], Iterator[tuple[int, Image.Image]]]
     default_frames: int
+    takes_lists: bool = True
+    takes_fold: bool = False
+
+    def check(self, splits: Splits) -> None:
+        """Refuse lists and folds that this data set would not look at.
+
+        Raises:
+            ValueError: naming the data set and what it takes.
+        """
+        if splits.lists is not None and not self.takes_lists:
+            raise ValueError(
+                f"got lists {splits.lists}, but {self.source} has its splits in its own folder: leave lists out"
+            )
+        if splits.fold is not None and not self.takes_fold:
+            raise ValueError(f"got fold {splits.fold}, but {self.source} has no numbered lists: leave fold out")
+        if splits.fold is not None and splits.lists is None:
+            raise ValueError(
+                f"got fold {splits.fold} without lists: {self.source} has folds in its protocols 3 and 4 alone; name "
+                "one of them as lists, such as Protocols/Protocol_3, or leave fold out"
+            )
 
 
 def evenly(total: int, count: int, offset: int = 0) -> list[int]:

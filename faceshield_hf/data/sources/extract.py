@@ -82,10 +82,11 @@ def extract(
         `Extracted`: counts, and where the table is.
 
     Raises:
-        ValueError: a parameter out of range, a folder that is not the data set, `out` holding a run with other
-            settings, or another process writing into it.
+        ValueError: a parameter out of range or of no use to the data set, a folder that is not the data set, `out`
+            holding a run with other settings, or another process writing into it.
     """
     reader, splits, out = reader_of(source), splits or Splits(), Path(out)
+    reader.check(splits)
     if encoding not in ("png", "jpg"):
         raise ValueError(f"got encoding {encoding!r}, expected png or jpg")
     if frames is not None and frames < 1:
@@ -170,7 +171,7 @@ def _row(sample: Sample, file_name: str) -> dict[str, Any]:
         "file_name": file_name,
         "label": "real" if sample.is_live else "spoof",
         "attack_type": sample.attack_type.value,
-        "boxes": [],  # no data set tells regions; drawing them is review's work
+        "boxes": [],  # no data set tells regions: its attacks are not asked where they are
         "box_labels": [],
         "cues": [],
         "width": facts.pop("width"),

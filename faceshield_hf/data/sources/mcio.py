@@ -162,11 +162,11 @@ def _frames(recording: Recording, count: int) -> Iterator[tuple[int, Image.Image
 
 
 READERS = tuple(
-    Reader(source, lister, _frames, default_frames=2)
-    for source, lister in (
-        ("msu-mfsd", _msu_mfsd),
-        ("casia-fasd", _casia_fasd),
-        ("replay-attack", _replay_attack),
-        ("oulu-npu", _oulu_npu),
+    Reader(source, lister, _frames, default_frames=2, takes_lists=takes, takes_fold=takes)
+    for source, lister, takes in (
+        ("msu-mfsd", _msu_mfsd, False),
+        ("casia-fasd", _casia_fasd, False),
+        ("replay-attack", _replay_attack, False),
+        ("oulu-npu", _oulu_npu, True),
     )
 )

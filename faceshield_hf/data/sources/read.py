@@ -51,15 +51,21 @@ def read(
         `Sample` or `Skipped`: in a fixed order.
 
     Raises:
-        ValueError: when the source is unknown, or the folder does not look like the data set.
+        ValueError: when the source is unknown, has no use for an argument, or the folder does not look like the data
+            set.
     """
     splits = splits or Splits()
     if source == folder.SOURCE:
+        if frames is not None or splits.lists is not None or splits.fold is not None:
+            raise ValueError(
+                "frames, lists and fold are for data sets; a folder's images are taken one a row, with the row's split"
+            )
         if crop is not None:
             raise ValueError("crop is for data sets; crop a folder's images before their boxes are drawn")
         yield from folder.samples(root, splits)
         return
     reader = reader_of(source)
+    reader.check(splits)
     for item in reader.recordings(Path(root), splits):
         if isinstance(item, Skipped):
             yield item
@@ -119,7 +125,7 @@ def encode(image: Image.Image, encoding: str) -> bytes:
 
 
 def _sample(recording: Recording, index: int, image: Image.Image, *, as_file: bool, encoding: str) -> Sample:
-    facts = {"recording": recording.name, "frame": index} | recording.attributes
+    facts = {"recording": recording.name, "frame": index, "simulated": False} | recording.attributes
     if recording.face_box is not None and as_file:
         facts["face_box"] = [round(edge, 5) for edge in recording.face_box]
     return Sample(

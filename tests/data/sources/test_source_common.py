@@ -8,6 +8,7 @@ import pytest
 from source_trees import frame_number, write_video
 
 from faceshield_hf.data.sources.common import Splits, evenly, official_split, optional_module
+from faceshield_hf.data.sources.extract import extract
 from faceshield_hf.data.sources.labels import label_table, native_type_of
 from faceshield_hf.data.sources.read import READERS, read
 from faceshield_hf.data.sources.video import video_frames
@@ -92,6 +93,27 @@ def test_what_is_no_video_is_refused(tmp_path, content):
 def test_an_unknown_source_names_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown source 'casia'; choose from wmca, padisi"):
         list(read("casia", "."))
+
+
+@pytest.mark.parametrize(
+    ("source", "splits", "message"),
+    [
+        *[(s, Splits(lists=Path("l")), f"{s} has its splits in its own folder: leave lists out")
+          for s in ("msu-mfsd", "casia-fasd", "replay-attack")],
+        *[(s, Splits(fold=1), f"got fold 1, but {s} has no numbered lists") for s in READERS if s != "oulu-npu"],
+        ("wmca", Splits(lists=Path("l"), fold=1), "got fold 1, but wmca"),
+        ("oulu-npu", Splits(fold=1), "got fold 1 without lists: oulu-npu has folds"),
+        ("folder", Splits(lists=Path("l")), "a folder's images are taken one a row"),
+        ("folder", Splits(fold=1), "a folder's images are taken one a row"),
+    ],
+)  # fmt: skip
+def test_lists_and_folds_that_a_data_set_would_not_look_at_are_refused(tmp_path, source, splits, message):
+    with pytest.raises(ValueError, match=message):
+        next(read(source, tmp_path, splits))
+    if source in READERS:
+        with pytest.raises(ValueError, match=message):
+            extract(source, tmp_path, tmp_path / "out", splits)
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("source", READERS)

@@ -12,6 +12,7 @@ from source_trees import picture, write_celeba, write_video, write_wmca
 from typer.testing import CliRunner
 
 from faceshield_hf.data.samples import read_samples
+from faceshield_hf.data.sources import __main__ as command_line
 from faceshield_hf.data.sources import extract as extraction
 from faceshield_hf.data.sources.__main__ import app
 from faceshield_hf.data.sources.crop import Crop, crop_face, square_around
@@ -43,6 +44,7 @@ def test_the_folder_holds_what_the_stream_gives(wmca, tmp_path):
         (s.attack_type, s.subject_id, s.native_label, s.split, s.source) for s in streamed
     ]
     assert all(s.read() == t.read() for s, t in zip(samples, streamed, strict=True))
+    assert {s.is_simulated for s in [*samples, *streamed]} == {False}
     assert sum(result.images.values()) == 6
     (skipped,) = map(json.loads, (tmp_path / "out" / "skipped.jsonl").read_text().splitlines())
     assert skipped["item"] == f"{NAMES[3]}.hdf5"
@@ -207,6 +209,22 @@ def test_the_command_line_extracts_and_reports(tmp_path):
     (sample,) = read_samples(tmp_path / "out")
     assert sample.open().size == (32, 32)
     assert (sample.attack_type.value, sample.split) == ("Print", "train")
+
+
+@pytest.mark.parametrize("option", [["--margin", "1.3"], ["--size", "224"], ["--keep-faceless"]])
+def test_options_of_the_crop_are_refused_without_it(tmp_path, option):
+    arguments = ["extract", "wmca", "--root", str(tmp_path), "--out", str(tmp_path / "out"), *option]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert f"got {option[0]} without --crop" in result.output
+
+
+def test_what_the_options_of_the_crop_are_by_default(monkeypatch):
+    seen = []
+    monkeypatch.setattr(command_line, "extract_frames", lambda *given: seen.append(given[5]) or 1 / 0)
+    for options in (["--crop"], ["--crop", "--margin", "2", "--size", "0", "--keep-faceless"], []):
+        CliRunner().invoke(app, ["extract", "wmca", "--root", "r", "--out", "o", *options])
+    assert seen == [Crop(), Crop(2.0, 0, True), None]
 
 
 def test_the_command_line_says_what_is_wrong(tmp_path):

@@ -54,6 +54,11 @@ def test_a_row_without_a_split_gets_its_subjects(tmp_path):
     assert third.split == "test"
 
 
+def test_frames_of_a_folder_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="taken one a row"):
+        list(read("folder", tmp_path, frames=2))
+
+
 def test_cropping_a_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="before their boxes are drawn"):
         list(read("folder", tmp_path, crop=Crop()))
