@@ -77,6 +77,11 @@ def _head(report: Report) -> str:
     if report.get("left_out"):
         counts.append(f"{report['left_out']} more that no split of the protocol takes")
     lines += ["", *(f"- {fact}" for fact in facts), f"- {', '.join(counts)}"]
+    if report.get("simulated"):
+        lines += [
+            "",
+            f"**{report['simulated']} of the images are simulated: the numbers say nothing of real attacks.**",
+        ]
     if report.get("command"):
         lines += ["", "Made by:", "", "```bash", str(report["command"]), "```"]
     if report.get("intervals"):

@@ -72,6 +72,7 @@ def summarize(
         "bona_fide": int((~attack).sum()),
         "attacks": int(attack.sum()),
         "subjects": len(set(_subjects(judged))),
+        "simulated": sum(j.sample.is_simulated is True for j in judged),
         "errors": image_errors(judged),
     }
     if any(j.score is not None for j in judged):

@@ -1,6 +1,7 @@
 """The report's files: the papers' tables, our rows, pictures, and what is said of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from evaluation_helpers import perfect, read, write_images
@@ -33,6 +34,14 @@ def test_the_tables_hold_the_papers_numbers_ours_and_why_they_do_not_compare(run
     assert "| another image's reference of the same class (mine) |" in text
     assert "HTER at an oracle threshold: no result" in text
     assert "exact and stem matches only" in text or "with WordNet" in text
+
+
+def test_a_report_on_simulated_images_says_so_where_its_numbers_stand(run):
+    assert run[1]["simulated"] == 0
+    assert "simulated" not in markdown_report(run[1]).split("## Table 1")[0]
+    made = [replace(j, sample=replace(j.sample, attributes={"simulated": True})) for j in run[0]]
+    head = markdown_report(summarize(made, 0.5)).split("## Table 1")[0]
+    assert f"**{len(made)} of the images are simulated: the numbers say nothing of real attacks.**" in head
 
 
 def test_other_runs_become_rows_and_variants_stand_side_by_side(run):

@@ -146,7 +146,7 @@ def test_contradicting_answers_lower_the_consistency(samples):
 def test_scores_alone_make_a_report_of_scores_alone(samples):
     judged = [Judged(s, float(not s.is_live), {}) for s in samples]
     assert set(summarize(judged, 0.5)) == {
-        "images", "bona_fide", "attacks", "subjects", "errors", "score", "calibration"
+        "images", "bona_fide", "attacks", "subjects", "simulated", "errors", "score", "calibration"
     }  # fmt: skip
 
 
