@@ -23,7 +23,7 @@ from faceshield_hf.tasks_faceshield import QUESTIONS, Task
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance  # known to type checkers alone
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same settings would give other bytes: unfinished builds of before are then refused."""
 
 _T = TypeVar("_T", bound="DataclassInstance")
