@@ -113,7 +113,7 @@ PROOFS = {
     r"ink dots": lambda a: a["halftone"] == "stochastic" and a["halftone_strength"] > 0.28,
     r"line pattern": lambda a: a["halftone"] == "lines" and a["halftone_strength"] > 0.28,
     r"printing bands": lambda a: a["banding"] > 0.035,
-    r"washed-out": lambda a: a["ink_saturation"] < 0.72 or a["black_level"] > 0.17,
+    r"washed-out": lambda a: a["ink_saturation"] >= 0.06 and (a["ink_saturation"] < 0.72 or a["black_level"] > 0.17),
     r"black and white": lambda a: a["ink_saturation"] < 0.06,
     r"glossy sheen": lambda a: a["process"] in ("photo", "glossy poster"),
     r"curl of a bent": lambda a: a["bend"] > 0.01,

@@ -96,15 +96,17 @@ CLAUSES: dict[AttackType, dict[str, tuple[str | Clause, ...]]] = {
         ),
         "texture": (
             "skin tone varies as living skin does",
-            "hair and skin keep their own texture",
             "skin, lips and eyes keep their own colours",
-            "the whole face has the texture of skin",
+            "all tones are those of skin",
+            *_if(
+                "focus: (soft|sharp)", "hair and skin keep their own texture", "the whole face has the texture of skin"
+            ),
             *_if(
                 ("light: (medium|bright)", "focus: sharp"),
                 "fine skin detail is intact",
                 "skin shows uneven, fine detail",
             ),
-            *_if("focus: blurred", "the blur hides fine detail, but the tones are those of skin"),
+            *_if("focus: blurred", "the blur hides fine detail, but not the tones of skin"),
         ),
         "edges": (
             "no cut edge runs around or across the face",
@@ -152,7 +154,7 @@ CLAUSES: dict[AttackType, dict[str, tuple[str | Clause, ...]]] = {
             ),
             *_if("white paper border", "a white border runs along the picture"),
             *_if("fingers holding", "fingers hold the sheet at its edge"),
-            *_if("fills_frame: True", "the sheet fills the frame", "hardly any edge of the sheet is in view"),
+            *_if("fills_frame: True", "the sheet fills the frame", "hardly anything of the room is in view"),
         ),
     },
     AttackType.REPLAY: {
@@ -191,7 +193,7 @@ CLAUSES: dict[AttackType, dict[str, tuple[str | Clause, ...]]] = {
             *_if("screen bezel", "the picture ends at a screen border", "a device frame borders the picture"),
             *_if("fingers holding", "fingers hold the device at its edge"),
             *_if("fills_frame: False", "a straight border parts it from the scene"),
-            *_if("fills_frame: True", "the screen fills the frame", "hardly any edge of the screen is in view"),
+            *_if("fills_frame: True", "the device fills the frame", "hardly anything of the room is in view"),
         ),
     },
     AttackType.PAPER_MASK: {

@@ -187,8 +187,9 @@ def ink_cues(traces: Traces, ink: Ink, finest: float, what: str = "a face") -> N
     traces.cue("scattered ink dots on the skin", dots and ink.spot == "stochastic")
     traces.cue("a halftone line pattern on the skin", dots and ink.spot == "lines")
     traces.cue("horizontal printing bands", ink.banding > 0.035 and ink.band_period > 2 * finest)
-    traces.cue("dull, washed-out printed colours", 0.1 < ink.saturation < 0.72 or ink.black > 0.17)
-    traces.cue(f"{what} printed in black and white", ink.saturation < 0.06)
+    gray = ink.saturation < 0.06
+    traces.cue("dull, washed-out printed colours", not gray and (0.1 < ink.saturation < 0.72 or ink.black > 0.17))
+    traces.cue(f"{what} printed in black and white", gray)
     traces.note(**ink.describe())
 
 
