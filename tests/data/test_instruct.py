@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceshield_hf.data import simulate
 from faceshield_hf.data.instruct.build import build_records, write_records
 from faceshield_hf.data.instruct.phrases import ASPECTS, CLAUSES, REGIONS, clauses_of
 from faceshield_hf.data.instruct.template import PictureFacts, TemplateAssistant, describe, facts_of, on_grid
@@ -195,6 +196,23 @@ def clause_texts(sample):
 def test_a_trace_is_named_with_its_cue_and_never_without_it(kind, words, picture):
     assert any(re.search(words, text) for text in clause_texts(with_facts(kind, picture, words, lacks=False)))
     assert not any(re.search(words, text) for text in clause_texts(with_facts(kind, picture, words, lacks=True)))
+
+
+def test_every_cue_and_parameter_that_a_clause_needs_is_one_that_the_simulator_gives():
+    source = "".join(path.read_text() for path in sorted(Path(simulate.__file__).parent.glob("*.py")))
+    needed = {
+        pattern
+        for kind in ATTACKS
+        for clauses in CLAUSES[kind].values()
+        for clause in clauses
+        if not isinstance(clause, str)
+        for pattern in clause.needs
+    }
+    assert len(needed) > 50
+    for pattern in needed:
+        name, value, _ = pattern.partition(": ")
+        words = [f"{name}="] if value else pattern.split("|")
+        assert all(word in source for word in words), pattern
 
 
 @pytest.mark.parametrize("kind", ATTACKS)

@@ -198,7 +198,7 @@ def _neck_edge(image: np.ndarray, frame: Frame, strength: float, whole_head: boo
     drawn = multiply(image, gap, 0.65 - 0.5 * strength)
     # Below the frame, under a scarf or on a dark beard there is nothing to see.
     seen = (luma(image) - luma(drawn)) * (1 - frame.covered) > 0.1
-    return drawn, float(seen.sum() / (2.2 * shape.unit * width))
+    return drawn, min(1.0, float(seen.sum() / (2.2 * shape.unit * width)))
 
 
 def _openings(image: np.ndarray, frame: Frame, rng: np.random.Generator) -> tuple[np.ndarray, float]:

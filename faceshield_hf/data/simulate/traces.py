@@ -84,4 +84,5 @@ def mask_box(mask: np.ndarray) -> tuple[float, float, float, float] | None:
     if len(columns) < _SMALLEST or len(rows) < _SMALLEST:
         return None
     h, w = mask.shape
-    return columns[0] / w, rows[0] / h, (columns[-1] + 1) / w, (rows[-1] + 1) / h
+    left, right, top, bottom = int(columns[0]), int(columns[-1]) + 1, int(rows[0]), int(rows[-1]) + 1
+    return left / w, top / h, right / w, bottom / h
