@@ -5,8 +5,8 @@ Knows nothing of single attacks.
 Example:
     >>> import numpy as np
     >>> from faceshield_hf.data.simulate.traces import Traces
-    >>> traces = Traces(np.zeros((4, 4, 3), np.float32))
-    >>> traces.mark("patch", np.pad(np.ones((2, 2), np.float32), 1))
+    >>> traces = Traces(np.zeros((8, 8, 3), np.float32))
+    >>> traces.mark("patch", np.pad(np.ones((4, 4), np.float32), 2))
     >>> [(b.x1, b.y1, b.x2, b.y2) for b in traces.boxes()]
     [(0.25, 0.25, 0.75, 0.75)]
 """
