@@ -394,6 +394,20 @@ def test_simulate_writes_images_and_a_table(photos):
     assert "2 images in set" in result.stdout
 
 
+def test_simulate_takes_a_table_of_whose_face_a_photo_shows(photos):
+    (photos / "faces").mkdir()
+    Image.fromarray(skimage.data.astronaut()).save("faces/one.png")
+    (photos / "people.csv").write_text("file,subject\none.png,ann\n")
+    arguments = ["simulate", "--faces", "faces", "--out", "set", "--per-face", 1, "--workers", 1]
+    result = run(*arguments, "--subjects", "people.csv")
+    assert result.exit_code == 0, result.output
+    assert json.loads((photos / "set" / "metadata.jsonl").read_text())["subject_id"] == "ann"
+    (photos / "people.csv").write_text("file,subject\ntwo.png,ann\n")
+    result = run(*arguments, "--subjects", "people.csv")
+    assert result.exit_code == 2
+    assert "people.csv, line 2: there is no file 'two.png' in faces" in result.stderr
+
+
 def test_simulate_without_faces_is_one_line(photos):
     (photos / "faces").mkdir()
     result = run("simulate", "--faces", "faces", "--out", "set")

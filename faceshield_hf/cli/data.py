@@ -29,6 +29,10 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
     domain: Annotated[Domain, typer.Option(help="Cameras, places and attack variants to draw from.")] = Domain.A,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    subjects: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Columns file (from --faces) and subject; else each photo is a person."),
+    ] = None,
 ) -> None:
     """Make a labelled data set of simulated attacks, with exact boxes, from photos of faces.
 
@@ -36,13 +40,14 @@ def simulate(
     datasets.load_dataset("imagefolder", data_dir=DIR).
     """
     with one_line_errors():
-        from faceshield_hf.data.simulate.folder import simulate_folder
+        from faceshield_hf.data.simulate.folder import read_subjects, simulate_folder
 
-        table = simulate_folder(faces, out, per_face, seed, domain.value, workers)
+        people = None if subjects is None else read_subjects(subjects, faces)
+        table = simulate_folder(faces, out, per_face, seed, domain.value, workers, subjects=people)
         images = _count_lines(table)
         typer.echo(f"{images} images in {out}")
         if skipped := _count_lines(out / "skipped.jsonl"):
-            typer.echo(f"faceshield: {skipped} files gave nothing: see {out / 'skipped.jsonl'}", err=True)
+            typer.echo(f"faceshield: {skipped} files or attacks gave no image: see {out / 'skipped.jsonl'}", err=True)
         if not images:
             raise ValueError(f"{faces} has no readable photo of a face")
 

@@ -38,7 +38,7 @@ from faceshield_hf.tasks_faceshield import Task
 from faceshield_hf.whole_files import whole_file
 
 
-FORMAT = 1  # raised when the same settings would give other questions; images have their own number
+FORMAT = 2  # raised when the same settings would give other questions; images have their own number
 _BLOCK = 500  # samples whose records are built at a time: memory does not grow with the benchmark
 
 

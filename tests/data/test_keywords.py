@@ -6,6 +6,7 @@ from PIL import Image
 
 from faceshield_hf.data.filters.keywords import claims, keyword_fault, mentioned_types, own_words
 from faceshield_hf.data.filters.slips import slip
+from faceshield_hf.data.instruct.phrases import CLAUSES, REGIONS
 from faceshield_hf.data.instruct.template import TemplateAssistant
 from faceshield_hf.data.samples import Sample
 from faceshield_hf.tasks_faceshield import AttackType, Box, Task
@@ -115,7 +116,19 @@ def answers(tmp_path_factory):
             for seed in range(20):
                 rng = np.random.default_rng(seed)
                 made.append((kind, task, TemplateAssistant().answer(sample, task, rng)))
+        made += [(kind, Task.REASONING, text) for text in every_clause(kind)]
     return made
+
+
+def every_clause(kind):
+    """Reasoning texts that hold each clause of a type, those that need a trace included."""
+    live = kind is AttackType.BONAFIDE
+    end = "is real." if live else f"is a spoof ({kind.value})."
+    for aspect, clauses in CLAUSES[kind].items():
+        for clause in clauses:
+            said = clause if isinstance(clause, str) else clause.words
+            reasons = f"{aspect}: {said}. " + ("" if live else f"What tells is {REGIONS[kind]}. ")
+            yield f"{reasons}Analyzing these attributes, we can conclude that the face in the image {end}"
 
 
 def test_the_templates_own_answers_pass(answers):

@@ -1,9 +1,11 @@
 """A paraphrase says the same: verdict, type, boxes, numbers, negations and named attacks never change."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from faceshield_hf.data.instruct.assistants import Reply
 from faceshield_hf.data.instruct.drafts import Draft, Picture
@@ -17,9 +19,15 @@ TASKS = (Task.FINE, Task.REASONING, Task.LOCALIZATION)
 END = " Analyzing these attributes, we can conclude that the face in the image is a spoof (Print)."
 
 
+def picture():
+    data = io.BytesIO()
+    Image.new("RGB", (64, 48), (200, 100, 50)).save(data, "PNG")
+    return data.getvalue()
+
+
 def sample_of(kind):
     boxes = () if kind.is_live else (Box(0.1, 0.2, 0.6, 0.7, "there"),)
-    return Sample(Path("a.png"), kind, "s", boxes)
+    return Sample(Path("a.png"), kind, "s", boxes, content=picture())
 
 
 def draft_of(kind, task, answer, index=0):

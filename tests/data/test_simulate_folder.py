@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from faceshield_hf.data.simulate import list_faces, plan_types, simulate_folder
+from faceshield_hf.data.simulate import folder, list_faces, plan_types, simulate_folder
+from faceshield_hf.data.simulate.folder import read_subjects
 from faceshield_hf.tasks_faceshield import AttackType
 
 
@@ -137,3 +138,53 @@ def test_attack_types_limit_what_is_drawn():
     plan = plan_types(5, 4, 0, live_share=0.25, attack_types=[AttackType.PRINT, AttackType.REPLAY])
     assert {t.value for types in plan for t in types} == {"Bonafide", "Print", "Replay"}
     assert np.sum([t.is_live for types in plan for t in types]) == 5
+
+
+def test_an_attack_that_cannot_be_shown_is_listed_and_the_rest_is_made(faces, tmp_path, monkeypatch):
+    def choosy(source, kind, *arguments):
+        if kind is AttackType.TATTOO:
+            raise ValueError("in 8 draws no Tattoo attack was visible: give a larger, frontal face")
+        return render(source, kind, *arguments)
+
+    render = folder.render
+    monkeypatch.setattr(folder, "render", choosy)
+    out = tmp_path / "set"
+    kinds = [AttackType.TATTOO, AttackType.MAKEUP]
+    simulate_folder([faces / "one.png"], out, 4, 0, workers=1, attack_types=kinds, live_share=0, root=faces)
+    rows = [json.loads(line) for line in (out / "metadata.jsonl").read_text().splitlines()]
+    skipped = [json.loads(line) for line in (out / "skipped.jsonl").read_text().splitlines()]
+    assert [row["attack_type"] for row in rows] == ["Makeup", "Makeup"]
+    assert {row["source"] for row in skipped} == {"one.png"}
+    assert [row["attack_type"] for row in skipped] == ["Tattoo", "Tattoo"]
+    assert "no Tattoo attack was visible" in skipped[0]["reason"]
+
+
+def test_a_table_says_whose_face_a_photo_shows(faces, tmp_path):
+    table = tmp_path / "people.csv"
+    table.write_text("\ufefffile,subject,set\n./one.png,ann,x\ndeep/er/two.jpg,ann,x\n", encoding="utf-8")
+    subjects = read_subjects(table, faces)
+    assert subjects == {"one.png": "ann", "deep/er/two.jpg": "ann"}
+    simulate_folder(faces, tmp_path / "set", 1, 0, workers=1, subjects=subjects)
+    rows = [json.loads(line) for line in (tmp_path / "set" / "metadata.jsonl").read_text().splitlines()]
+    assert [row["subject_id"] for row in rows] == ["ann", "ann"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"file,person\none.png,ann\n", "people.csv has no column subject"),
+        (b"", "has no column file and no column subject"),
+        (b"file,subject\none.png,\n", "line 2: got file 'one.png' and subject '', expected both"),
+        (b"file,subject\none.png\n", "line 2: got file 'one.png' and subject ''"),
+        (b"file,subject\nthree.png,ann\n", "line 2: there is no file 'three.png' in "),
+        (b"file,subject\none.png,ann\n./one.png,bob\n", "line 3: './one.png' shows 'bob', but 'ann' before"),
+        (b"file,subject\none.png,\xff\n", "can't be read as CSV in UTF-8"),
+        (None, "there is no table .*people.csv: give a CSV"),
+    ],
+)
+def test_a_wrong_table_of_subjects_is_refused_by_line(faces, tmp_path, text, message):
+    table = tmp_path / "people.csv"
+    if text is not None:
+        table.write_bytes(text)
+    with pytest.raises(ValueError, match=message):
+        read_subjects(table, faces)

@@ -36,7 +36,7 @@ _INDEX = 100
 # Each row: phrases that can stand for one another wherever they occur in these answers.
 _SAME = (
     ("it shows ", "one can see ", "visible are ", "there are signs such as "),
-    ("the clearest sign is ", "what gives it away is ", "most telling is ", "the strongest evidence is "),
+    ("what gives it away is ", "what tells is ", "it is betrayed by "),
     ("there is no ", "one finds no ", "one sees no "),
     (" surrounds ", " encloses "),
     (" surround ", " enclose "),

@@ -1,8 +1,9 @@
 """The offline assistant: answers written from what is known of an image, without any language model.
 
-It turns a labelled sample into the answer of each task. What it says of the attack comes from the sample's type, boxes
-and visible cues; what it says of the picture (light, tint, sharpness, place of the face) is measured on the pixels. It
-does not look at the image's content otherwise, and `describe` never tells the label.
+It turns a labelled sample into the answer of each task. What it says of the attack comes from the sample's type,
+boxes, visible cues and parameters: a trace that only some images of the type have is named where the sample tells of
+it, and nowhere else. What it says of the picture (light, tint, sharpness, place of the face) is measured on the
+pixels. It does not look at the image's content otherwise, and `describe` never tells the label.
 
 Example:
     >>> import numpy as np
@@ -21,9 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from faceshield_hf.data.instruct.phrases import ASPECTS, CLAUSES, REGIONS
+from faceshield_hf.data.instruct.phrases import ASPECTS, REGIONS, clauses_of
 from faceshield_hf.data.samples import Sample
 from faceshield_hf.tasks_faceshield import Box, ChainOfThought, Task, Verdict, format_answer
+
+
+# Of the simulator's parameters, those that tell variants apart where the cues do not.
+_TELLING = ("fills_frame", "foil", "holes", "kind", "printed")
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class TemplateAssistant:
         """Write the answer to one task.
 
         Args:
-            sample (`Sample`): the labelled image; its file is opened for `describe` and `cot` only.
+            sample (`Sample`): the labelled image; its file is opened for `describe` and `cot`, and to measure light
+                and focus for the reasons of a bona fide one.
             task (`Task`): which task to answer.
             rng (`np.random.Generator`): picks wordings.
 
@@ -116,23 +122,23 @@ def face_place(sample: Sample) -> str:
 
 
 def evidence(sample: Sample, rng: np.random.Generator) -> str:
-    """Name the clearest signs: one to three cues that were seen, else what is typical of the type."""
+    """Name signs: one to three cues that were seen, else what holds for all images of the type."""
     if sample.cues:
         return (
             _pick(rng, ("It shows ", "One can see ", "The signs are ", "What tells is ")) + _signs(sample, rng) + "."
         )
-    clauses = CLAUSES[sample.attack_type]
-    chosen = [_pick(rng, clauses[aspect]) for aspect in rng.permutation(ASPECTS)[:2]]
+    facts = facts_of(sample)
+    chosen = [_clause(sample, str(aspect), facts, rng) for aspect in rng.permutation(ASPECTS)[:2]]
     return _sentence(_join(chosen))
 
 
 def reasoning(sample: Sample, rng: np.random.Generator) -> str:
-    """Say what each of the five attributes shows, and the clearest cues of an attack, or else its medium."""
-    clauses = CLAUSES[sample.attack_type]
-    parts = [f"{aspect}: {_pick(rng, clauses[aspect])}" for aspect in ASPECTS]
+    """Say what each of the five attributes shows, and one or two cues of an attack, or else its medium."""
+    facts = facts_of(sample)
+    parts = [f"{aspect}: {_clause(sample, aspect, facts, rng)}" for aspect in ASPECTS]
     text = _sentence("; ".join(parts))
     if not sample.is_live:
-        lead = _pick(rng, (" The clearest sign is ", " What gives it away is ", " Most telling is "))
+        lead = _pick(rng, (" What gives it away is ", " It is betrayed by ", " What tells is "))
         text += lead + (_signs(sample, rng, most=2) if sample.cues else REGIONS[sample.attack_type]) + "."
     return text
 
@@ -151,15 +157,32 @@ def chain_of_thought(sample: Sample, conclusion: str, rng: np.random.Generator) 
         spoofing = "No trace of an attack can be seen."
     else:
         spoofing = _sentence(_signs(sample, rng) if sample.cues else REGIONS[sample.attack_type])
-    clauses = CLAUSES[sample.attack_type]
+    told = facts_of(sample, facts)
     return ChainOfThought(
         caption=face_place(sample),
-        facial_description=_sentence(_pick(rng, clauses["shape"])),
+        facial_description=_sentence(_clause(sample, "shape", told, rng)),
         facial_attributes=f"The light is {facts.light}, the tint {facts.tint}, the focus {facts.focus}.",
-        reasoning=_sentence(_join([_pick(rng, clauses[aspect]) for aspect in ("texture", "depth", "edges")])),
+        reasoning=_sentence(_join([_clause(sample, aspect, told, rng) for aspect in ("texture", "depth", "edges")])),
         spoofing_description=spoofing,
         conclusion=conclusion,
     ).format()
+
+
+def facts_of(sample: Sample, picture: PictureFacts | None = None) -> str:
+    """What is known of an image, as `clauses_of` reads it: cues, telling parameters, and a live picture's qualities.
+
+    Args:
+        sample (`Sample`): the labelled image; a bona fide one is opened if `picture` is not given.
+        picture (`PictureFacts`, *optional*): what was measured on it already.
+
+    Returns:
+        `str`: such as "a screen bezel around the face; fills_frame: False".
+    """
+    facts = [*sample.cues, *(f"{name}: {sample.attributes[name]}" for name in _TELLING if name in sample.attributes)]
+    if sample.is_live:
+        picture = picture or PictureFacts.of(sample.open())
+        facts += [f"light: {picture.light}", f"focus: {picture.focus}"]
+    return "; ".join(facts)
 
 
 def on_grid(boxes: Sequence[Box]) -> tuple[Box, ...]:
@@ -172,10 +195,14 @@ def on_grid(boxes: Sequence[Box]) -> tuple[Box, ...]:
 
 
 def _signs(sample: Sample, rng: np.random.Generator, most: int = 3) -> str:
-    """Some of the sample's cues; its first, which the source holds for the clearest, is always among them."""
+    """Some of the sample's cues, drawn at random: none is known to be clearer than another."""
     count = 1 + int(rng.integers(min(most, len(sample.cues))))
-    others = [sample.cues[1:][int(i)] for i in rng.permutation(len(sample.cues) - 1)[: count - 1]]
-    return _join([sample.cues[0], *others])
+    drawn = sorted(rng.permutation(len(sample.cues))[:count].tolist())
+    return _join([sample.cues[i] for i in drawn])
+
+
+def _clause(sample: Sample, aspect: str, facts: str, rng: np.random.Generator) -> str:
+    return _pick(rng, clauses_of(sample.attack_type, aspect, facts))
 
 
 def _word(value: float, limits: Sequence[float], words: Sequence[str]) -> str:

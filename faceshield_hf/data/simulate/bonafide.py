@@ -44,6 +44,23 @@ def everyday(frame: Frame, rng: np.random.Generator, glasses: bool = True) -> Fr
         glasses (`bool`, *optional*, defaults to `True`): whether the person may wear glasses; attacks that cover the
             eyes take them off.
     """
+    bare, spectacles = unglazed(frame, rng)
+    if spectacles is not None and glasses:
+        bare = replace(bare, image=clear_glasses(bare.image, frame.shape, spectacles))
+    return replace(bare, image=np.clip(bare.image, 0, 1))
+
+
+def unglazed(frame: Frame, rng: np.random.Generator) -> tuple[Frame, np.random.Generator | None]:
+    """`everyday` without the spectacles, for what lies on the skin below them.
+
+    Args:
+        frame (`Frame`): the scene.
+        rng (`np.random.Generator`): source of randomness; the same state gives the same face as `everyday`.
+
+    Returns:
+        the frame, its image not yet clipped to 0..1, and the generator that `clear_glasses` draws the person's
+        spectacles from; `None` if none are worn.
+    """
     image = frame.image
     share = 0.33 if frame.natural else 1.0
     spots, paint, shine, spectacles, beard = rng.random(5) < np.array([0.3, 0.25, 0.3, 0.25, 0.12]) * share
@@ -56,9 +73,7 @@ def everyday(frame: Frame, rng: np.random.Generator, glasses: bool = True) -> Fr
         image = _daily_makeup(image, frame, own[1])
     if shine:
         image = _shine(image, frame.shape, own[2])
-    if spectacles and glasses:
-        image = clear_glasses(image, frame.shape, own[3])
-    return replace(frame, image=np.clip(image, 0, 1))
+    return replace(frame, image=image), own[3] if spectacles else None
 
 
 def clear_glasses(image: np.ndarray, shape: FaceShape, rng: np.random.Generator) -> np.ndarray:

@@ -22,7 +22,7 @@ from PIL import Image
 from faceshield_hf.faces import Face
 from faceshield_hf.tasks_faceshield import AttackType, Box
 
-from .bonafide import everyday
+from .bonafide import clear_glasses, everyday, unglazed
 from .camera import Camera
 from .domains import DOMAINS, Domain
 from .eyewear import glasses
@@ -47,8 +47,6 @@ _ON_FACE = {
     AttackType.PAPER_MASK: paper_mask,
     AttackType.FLEXIBLE_MASK: flexible_mask,
     AttackType.RIGID_MASK: rigid_mask,
-    AttackType.MAKEUP: makeup,
-    AttackType.TATTOO: tattoo,
 }
 _REACHING = {AttackType.PARTIAL_EYE: partial_eye, AttackType.PARTIAL_MOUTH: partial_mouth}  # an arm comes into view
 # Own glasses under these would poke through, or be covered anyway.
@@ -60,6 +58,7 @@ _WITHOUT_GLASSES = {
     AttackType.RIGID_MASK,
     AttackType.PARTIAL_EYE,
 }
+_BELOW_GLASSES = {AttackType.MAKEUP: makeup, AttackType.TATTOO: tattoo}  # on the skin, where own glasses lie over it
 _TRIES = 8  # a small attack may fall outside the frame
 
 
@@ -169,16 +168,29 @@ def _on_person(
     if worn is not None:
         frame = replace(frame, covered=worn.mask)
     window = frame.about_face()
-    face = everyday(frame.part(window), staging, glasses=attack_type not in _WITHOUT_GLASSES)
-    if attack_type in _REACHING:
-        image = Traces(face.image).placed(frame.image, window).image
-        traces = _REACHING[attack_type](replace(frame, image=image), attack, domain)
+    if attack_type in _BELOW_GLASSES:
+        traces = _below_glasses(frame.part(window), attack_type, staging, attack, domain)
     else:
-        traces = Traces(face.image) if attack_type.is_live else _ON_FACE[attack_type](face, attack, domain)
-        traces = traces.placed(frame.image, window)
+        face = everyday(frame.part(window), staging, glasses=attack_type not in _WITHOUT_GLASSES)
+        traces = _ON_FACE[attack_type](face, attack, domain) if attack_type in _ON_FACE else Traces(face.image)
+    traces = traces.placed(frame.image, window)
+    if attack_type in _REACHING:
+        traces = _REACHING[attack_type](replace(frame, image=traces.image), attack, domain)
     if worn is not None:
         traces.image = worn.over(traces.image)
         traces.regions = [(name, mask * (1 - worn.mask)) for name, mask in traces.regions]
+    return traces
+
+
+def _below_glasses(
+    face: Frame, attack_type: AttackType, staging: np.random.Generator, attack: np.random.Generator, domain: Domain
+) -> Traces:
+    """Paint or ink on the skin, and the person's spectacles over it, as often as on a live face."""
+    bare, spectacles = unglazed(face, staging)
+    bare = replace(bare, image=np.clip(bare.image, 0, 1))
+    traces = _BELOW_GLASSES[attack_type](bare, attack, domain)
+    if spectacles is not None:
+        traces.image = np.clip(clear_glasses(traces.image, face.shape, spectacles), 0, 1)
     return traces
 
 

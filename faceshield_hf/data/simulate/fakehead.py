@@ -92,9 +92,10 @@ def fakehead(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces:
     traces.note(material=kind, gloss=gloss, gloss_strength=strength, painted=painted, hair=with_hair, wig=wig)
     traces.cue("one uniform material without skin texture")
     traces.cue("painted, staring eyes", painted and shape.unit > 9)
-    traces.cue("moulded or painted hair", with_hair)
+    open_ = 1 - frame.covered  # a hat hides the hair, a scarf the neck
+    traces.cue("moulded or painted hair", with_hair and float((hair * open_).mean()) > 0.01)
     traces.cue("plastic highlights on the head", strength > 0.3)
-    traces.cue("the neck of a mannequin", float(seam.max()) > 0.4)
+    traces.cue("the neck of a mannequin", float((seam * open_).max()) > 0.4)
     traces.cue("a carved wood grain", kind == "wood" and shape.unit > 14)
     return traces
 

@@ -1,9 +1,10 @@
 """A data set of simulated images from a folder of faces: many processes, resumable, the same bytes for a seed.
 
 Written are `images/*.jpg` (the camera's own files), `metadata.jsonl` (one row an image, readable by
-`datasets.load_dataset("imagefolder", data_dir=out)`), `skipped.jsonl` (every file that gave nothing, with the reason)
-and a hidden `.simulate/` with the settings and finished faces, from which a killed run goes on. Worker processes are
-spawned: a script that calls `simulate_folder` with more than one needs the usual `if __name__ == "__main__":`.
+`datasets.load_dataset("imagefolder", data_dir=out)`), `skipped.jsonl` (every file that gave nothing and every attack
+that could not be shown on a face, with the reason) and a hidden `.simulate/` with the settings and finished faces,
+from which a killed run goes on. Worker processes are spawned: a script that calls `simulate_folder` with more than one
+needs the usual `if __name__ == "__main__":`.
 
 Example:
     >>> from pathlib import Path
@@ -12,6 +13,7 @@ Example:
     [4, 4, 4]
 """
 
+import csv
 import hashlib
 import json
 import multiprocessing
@@ -37,7 +39,7 @@ from .source import prepare
 
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-_FORMAT = 4  # raised when the same settings would give other images: old unfinished runs are then refused
+_FORMAT = 5  # raised when the same settings would give other images: old unfinished runs are then refused
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,49 @@ def simulate_folder(
     return _collect(jobs, skipped, out)
 
 
+def read_subjects(table: Path | str, faces: Path | str) -> dict[str, str]:
+    """Whose face each photo shows, from a CSV with the columns `file` and `subject`; others are ignored.
+
+    Args:
+        table (`Path`): the CSV, UTF-8. A photo that it does not name is a person of its own.
+        faces (`Path`): the folder that `file` is relative to.
+
+    Returns:
+        `dict[str, str]`: file -> subject, as `simulate_folder` takes it.
+
+    Raises:
+        ValueError: no such table, a column is missing, a row lacks a value, names a file that is not there or one
+            that an earlier row gave to somebody else; the message names the line.
+    """
+    table, faces = Path(table), Path(faces)
+    if not table.is_file():
+        raise ValueError(f"there is no table {table}: give a CSV with the columns file and subject")
+    try:
+        rows = _table_rows(table)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{table} can't be read as CSV in UTF-8 ({error})") from error
+    subjects: dict[str, str] = {}
+    for number, file, subject in rows:
+        if not file or not subject:
+            raise ValueError(f"{table}, line {number}: got file {file!r} and subject {subject!r}, expected both")
+        name = os.path.normpath(file).replace(os.sep, "/")
+        if not (faces / name).is_file():
+            raise ValueError(f"{table}, line {number}: there is no file {file!r} in {faces}: give paths from there")
+        if subjects.setdefault(name, subject) != subject:
+            raise ValueError(f"{table}, line {number}: {file!r} shows {subject!r}, but {subjects[name]!r} before")
+    return subjects
+
+
+def _table_rows(table: Path) -> list[tuple[int, str, str]]:
+    """Line, file and subject of each row."""
+    with table.open(newline="", encoding="utf-8-sig") as lines:
+        reader = csv.DictReader(lines)
+        missing = {"file", "subject"} - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f"{table} has no column {' and no column '.join(sorted(missing))}: it needs both")
+        return [(reader.line_num, row["file"] or "", row["subject"] or "") for row in reader]
+
+
 def plan_types(
     faces: int,
     per_face: int,
@@ -211,7 +256,11 @@ def _rows(job: _Job) -> list[dict]:
         kind = AttackType(name)
         words = [int(w, 16) for w in _chunks(_digest(job.source, name, job.domain))]
         rng = np.random.default_rng(np.random.SeedSequence([job.seed, k, *words]))
-        made = render(source, kind, rng, DOMAINS[job.domain])
+        try:
+            made = render(source, kind, rng, DOMAINS[job.domain])
+        except ValueError as error:  # the other images of this face may well succeed
+            rows.append({"source": job.source, "attack_type": name, "reason": str(error)})
+            continue
         file_name = f"images/{job.index:06d}_{k:03d}_{name.lower().replace(' ', '-')}.jpg"
         write_whole(Path(job.out) / file_name, made.jpeg, several_writers=True)
         rows.append(_row(made, file_name, job))

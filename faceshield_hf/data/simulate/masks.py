@@ -5,7 +5,8 @@ Ranges:
 - skin detail: flexible removed below 0.05..0.16 of the eye distance; colour drawn 35..75 % to one tone; rigid
   replaced by one material; relief of the face kept 15..60 %.
 - gloss (Blinn exponent, strength): flexible 6..25, 0.05..0.35; rigid 25..90, 0.35..0.95.
-- edge: flexible seam rings at eyes and mouth, fold at the neck; rigid hard rim with shadow, eye holes.
+- edge: flexible seam rings at eyes and mouth, a dark gap 0.5 face units below the chin; rigid
+  hard rim with shadow, eye holes.
 - shape: flexible features displaced up to 5 % of the face, jaw thicker to 8 %; rigid generic or cast face.
 
 Silicone masks keep a plausible face but lose pores, blood and micro-contrast, and end in visible openings (WMCA;
@@ -61,11 +62,11 @@ def flexible_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Tra
     kind = pick(rng, domain.silicones)
     shape, size = frame.shape, frame.size
     image = _displaced(frame, rng)
+    whole_head = kind == "whole-head latex"
     area = shape.mask(shape.outline(uniform(rng, (1.02, 1.1)), top=-2.7), size, 0.05 * shape.unit)
-    if kind == "whole-head latex":
-        area = np.maximum(area, frame.head(CHIN + 0.7))
+    area = _to_the_neck(area, frame, whole_head)
     wax, smoothness, tint = _waxy(image, frame, kind, rng)
-    if kind == "whole-head latex":  # rubber over the hair too
+    if whole_head:  # rubber over the hair too
         wax = mix(wax, frame.skin * uniform(rng, (0.7, 1.1)), 0.65 * np.clip(area - _face(frame), 0, 1))
     bumps = None
     if kind == "wrinkled silicone":
@@ -80,7 +81,8 @@ def flexible_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Tra
     traces = Traces(frame.image)
     image = drop_shadow(frame.image, area, (0, 0.1 * shape.unit), 0.15 * shape.unit, 0.35)
     image = mix(image, wax, area)
-    image, seams = _openings(image, frame, rng, area)
+    image, seams = _openings(image, frame, rng)
+    image, neck_edge = _neck_edge(image, frame, seams, whole_head)
     traces.image = np.clip(image, 0, 1)
     traces.mark("flexible mask", area)
     traces.note(material=kind, smoothness=smoothness, tint=tint, gloss=gloss, gloss_strength=strength, seams=seams)
@@ -88,7 +90,7 @@ def flexible_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Tra
     traces.cue("one even, rubber-like skin tone", tint > 0.5)
     traces.cue("seams around the eyes and the mouth", seams > 0.35 and shape.unit > 10)
     traces.cue("a rubbery sheen", strength > 0.2)
-    traces.cue("a mask edge at the neck", shape.unit > 10)
+    traces.cue("a mask edge at the neck", neck_edge > 0.3 and 0.25 * shape.unit > frame.finest)
     traces.cue("rubber folds in the skin", kind == "wrinkled silicone" and shape.unit > 12)
     return traces
 
@@ -102,13 +104,12 @@ def rigid_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces
     clear = kind.startswith("transparent")
     if kind.endswith("half mask"):
         area = area * _half(frame, rng)
-    holes = np.zeros(size, np.float32)
-    openings = eye_holes(uniform(rng, (0.36, 0.55)), uniform(rng, (0.16, 0.28)))
+    eyes = eye_holes(uniform(rng, (0.36, 0.55)), uniform(rng, (0.16, 0.28)))
+    eye_openings = np.maximum(*(shape.mask(hole, size, 0.5) for hole in eyes))
+    holes = eye_openings
     slit = chance(rng, 0.35)
     if slit:
-        openings.append(ellipse((0, MOUTH), (0.55, 0.1)))
-    for hole in openings:
-        holes = np.maximum(holes, shape.mask(hole, size, 0.5))
+        holes = np.maximum(holes, shape.mask(ellipse((0, MOUTH), (0.55, 0.1)), size, 0.5))
     if clear and chance(rng, 0.5):
         holes = np.zeros(size, np.float32)
     shell = area * (1 - holes)
@@ -130,7 +131,8 @@ def rigid_mask(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces
     traces.cue("hard plastic highlights", strength > 0.45)
     traces.cue("one uniform hard material instead of skin", not clear)
     traces.cue("a hard mask edge with a shadow", True)
-    traces.cue("holes for the eyes", holes.max() > 0.5 and not clear and shape.unit > 9)
+    # A half mask of mouth and chin has no eye holes.
+    traces.cue("holes for the eyes", (eye_openings * area).max() > 0.5 and not clear and shape.unit > 9)
     return traces
 
 
@@ -170,8 +172,37 @@ def edge_keeping(image: np.ndarray, radius: int, eps: float) -> np.ndarray:
     return cv2.blur(slope, box) * image + cv2.blur(mean * (1 - slope), box)
 
 
-def _openings(image: np.ndarray, frame: Frame, rng: np.random.Generator, area: np.ndarray) -> tuple[np.ndarray, float]:
-    """The mask's own rims: dark gaps with a light lip around eyes and mouth, and a fold under the chin."""
+def _neck_line(u: np.ndarray, whole_head: bool) -> np.ndarray:
+    """How far down the neck a flexible mask ends, in face units, for positions across the face."""
+    return CHIN + (0.75 if whole_head else 0.5) - 0.16 * u * u
+
+
+def _to_the_neck(area: np.ndarray, frame: Frame, whole_head: bool) -> np.ndarray:
+    """The face's mask drawn out over the throat, or over the whole head, and cut at the neck line."""
+    u, v = frame.shape.coordinates(frame.size)
+    if whole_head:
+        below = frame.head(CHIN + 0.85)
+    else:
+        throat = [(-1.7, 2.2), (1.7, 2.2), (1.3, 3.3), (1.2, 4.6), (-1.2, 4.6), (-1.3, 3.3)]
+        below = frame.shape.mask(throat, frame.size, 0.05 * frame.shape.unit) * frame.person
+    return np.maximum(area, below) * np.clip((_neck_line(u, whole_head) - v) / 0.06 + 0.5, 0, 1)
+
+
+def _neck_edge(image: np.ndarray, frame: Frame, strength: float, whole_head: bool) -> tuple[np.ndarray, float]:
+    """The dark gap where the mask ends on the neck; returns the image and the share of the gap that can be seen."""
+    shape = frame.shape
+    across = np.linspace(-1.1, 1.1, 15)
+    line = shape.points(np.stack([across, _neck_line(across, whole_head)], 1))
+    width = 0.1 * shape.unit
+    gap = stroke_mask(frame.size, [line], width, 0.35 * width + 0.3) * frame.person
+    drawn = multiply(image, gap, 0.65 - 0.5 * strength)
+    # Below the frame, under a scarf or on a dark beard there is nothing to see.
+    seen = (luma(image) - luma(drawn)) * (1 - frame.covered) > 0.1
+    return drawn, min(1.0, float(seen.sum() / (2.2 * shape.unit * width)))
+
+
+def _openings(image: np.ndarray, frame: Frame, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """The mask's own rims: dark gaps with a light lip around eyes and mouth."""
     shape, size = frame.shape, frame.size
     strength = uniform(rng, (0.15, 0.7))
     width = uniform(rng, (0.06, 0.12)) * shape.unit
@@ -187,9 +218,7 @@ def _openings(image: np.ndarray, frame: Frame, rng: np.random.Generator, area: n
     gap = stroke_mask(size, rings, width, 0.35 * width + 0.3)
     image = multiply(image, gap, 1 - strength)
     lip = np.clip(blur(gap, width) - gap, 0, 1) * (1 - opening)
-    image = image * (1 + 0.5 * strength * lip)[..., None]
-    neck = shape.points([(x, CHIN + 0.35 - 0.16 * x * x) for x in np.linspace(-1.7, 1.7, 15)])
-    return multiply(image, stroke_mask(size, [neck], width, width) * area, 1 - 0.8 * strength), strength
+    return image * (1 + 0.5 * strength * lip)[..., None], strength
 
 
 def _face(frame: Frame) -> np.ndarray:

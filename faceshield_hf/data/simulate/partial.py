@@ -2,8 +2,8 @@
 
 Ranges and reasons:
 
-- patch: strip, held photo, taped paper, oval cut-out or torn paper; height 0.9..1.7, width 2.6..4.6 face units for
-  the eyes, smaller for the mouth (SiW-Mv2's Partial Eye and Partial Mouth; FaceCoT's region attacks).
+- patch: strip, held photo, taped paper, oval cut-out or torn paper; width 3.3..4.5 and height 1.0..1.7 face units for
+  the eyes, 2.2..3.5 and 1.0..1.9 for the mouth (SiW-Mv2's Partial Eye and Partial Mouth; FaceCoT's region attacks).
 - content: the region printed (offset to 0.3, size 0.9..1.3), or plain paper, with holes in some.
 - ink: the domain's printers.
 - edge: pale cut or torn edge, shadow below, tape pieces or fingers (a patch has a thickness and is held).
@@ -119,7 +119,7 @@ def _words(traces: Traces, frame: Frame, region: Region, kind: str, printed: boo
     traces.cue(f"blank paper over the {name}", not printed)
     traces.cue("a torn paper edge", kind == "torn paper" and frame.shape.unit > 12)
     if printed:
-        ink_cues(traces, ink, frame.finest)
+        ink_cues(traces, ink, frame.finest, "eyes" if name == "eyes" else f"a {name}")
     else:
         traces.note(**ink.describe())
 

@@ -173,15 +173,23 @@ def print_part(picture: np.ndarray, mask: np.ndarray, ink: Ink, rng: np.random.G
     return out
 
 
-def ink_cues(traces: Traces, ink: Ink, finest: float) -> None:
-    """Name the ink's traces that the camera can see."""
+def ink_cues(traces: Traces, ink: Ink, finest: float, what: str = "a face") -> None:
+    """Name the ink's traces that the camera can see.
+
+    Args:
+        traces (`Traces`): given the cues and the ink's parameters.
+        ink (`Ink`): the printer.
+        finest (`float`): the shortest period in pixels that the camera resolves.
+        what (`str`, *optional*, defaults to `"a face"`): noun phrase for what was printed.
+    """
     dots = ink.strength > 0.28 and ink.period > finest * (1.0 if ink.strength > 0.5 else 1.25)
     traces.cue("a halftone dot pattern on the skin", dots and ink.spot not in ("lines", "stochastic"))
     traces.cue("scattered ink dots on the skin", dots and ink.spot == "stochastic")
     traces.cue("a halftone line pattern on the skin", dots and ink.spot == "lines")
     traces.cue("horizontal printing bands", ink.banding > 0.035 and ink.band_period > 2 * finest)
-    traces.cue("dull, washed-out printed colours", 0.1 < ink.saturation < 0.72 or ink.black > 0.17)
-    traces.cue("a face printed in black and white", ink.saturation < 0.06)
+    gray = ink.saturation < 0.06
+    traces.cue("dull, washed-out printed colours", not gray and (0.1 < ink.saturation < 0.72 or ink.black > 0.17))
+    traces.cue(f"{what} printed in black and white", gray)
     traces.note(**ink.describe())
 
 

@@ -170,12 +170,12 @@ def _pixel_grid(
             one = np.pad(tile[..., channel], ((0, 2), (0, 2)), mode="wrap")
             total[..., channel] += 0.5 * cv2.remap(one, mx, my, cv2.INTER_LINEAR)
     beat = blur(total, 1.0)
-    visible_grid = period > 0.8 * finest and strength > 0.3
+    resolved = period > 0.8 * finest  # however faint: a lattice that the camera resolves is no moire
     contrast = float((blur(total, 0.35 * finest) * strength).std())
     gain = 1 + strength * (0.75 * total + 0.25 * beat - 1)
     traces.note(layout=layout, grid_period=period, grid_strength=strength, grid_contrast=contrast)
-    traces.cue("a visible sub-pixel grid", visible_grid and contrast > 0.05)
-    traces.cue("moire patterns over the face", not visible_grid and contrast > 0.05)
+    traces.cue("a visible sub-pixel grid", resolved and contrast > 0.05)
+    traces.cue("moire patterns over the face", not resolved and contrast > 0.05)
     return shown * gain
 
 

@@ -63,7 +63,7 @@ def tattoo(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces:
     opacity = uniform(rng, (0.7, 0.97))
     names = [list(_SITES)[k] for k in rng.permutation(len(_SITES))]
     wanted = int(rng.integers(1, 5))
-    kinds = []
+    placed = []
     for site, least in [(name, 0.88) for name in names] + [(name, 0.4) for name in names]:
         if len(traces.regions) == wanted or (least < 0.5 and traces.regions):
             break
@@ -77,9 +77,14 @@ def tattoo(frame: Frame, rng: np.random.Generator, domain: Domain) -> Traces:
         ink_name, ink = _ink(frame, mask, rng)
         traces.image = _inked(traces.image, mask, ink, opacity)
         traces.mark("tattoo", mask)
-        kinds.append(kind)
-        traces.cue(f"a {kind} tattoo on the {site}" if wanted < 3 else f"{ink_name} tattoos on the face")
+        placed.append((kind, site, ink_name))
     traces.image = np.clip(traces.image, 0, 1)
+    few = len(placed) < 3
+    for kind, site, ink_name in placed:
+        same = [ink for _, _, ink in placed].count(ink_name)
+        many = f"{ink_name} tattoos on the face" if same > 1 else f"a {ink_name} tattoo on the face"
+        traces.cue(f"a {kind} tattoo on the {site}" if few else many)
+    kinds = [kind for kind, _, _ in placed]
     traces.note(count=len(kinds), kinds=", ".join(sorted(set(kinds))), opacity=opacity)
     traces.cue("ink patterns drawn on the skin")
     return traces

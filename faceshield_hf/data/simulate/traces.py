@@ -5,8 +5,8 @@ Knows nothing of single attacks.
 Example:
     >>> import numpy as np
     >>> from faceshield_hf.data.simulate.traces import Traces
-    >>> traces = Traces(np.zeros((4, 4, 3), np.float32))
-    >>> traces.mark("patch", np.pad(np.ones((2, 2), np.float32), 1))
+    >>> traces = Traces(np.zeros((8, 8, 3), np.float32))
+    >>> traces.mark("patch", np.pad(np.ones((4, 4), np.float32), 2))
     >>> [(b.x1, b.y1, b.x2, b.y2) for b in traces.boxes()]
     [(0.25, 0.25, 0.75, 0.75)]
 """
@@ -84,4 +84,5 @@ def mask_box(mask: np.ndarray) -> tuple[float, float, float, float] | None:
     if len(columns) < _SMALLEST or len(rows) < _SMALLEST:
         return None
     h, w = mask.shape
-    return columns[0] / w, rows[0] / h, (columns[-1] + 1) / w, (rows[-1] + 1) / h
+    left, right, top, bottom = int(columns[0]), int(columns[-1]) + 1, int(rows[0]), int(rows[-1]) + 1
+    return left / w, top / h, right / w, bottom / h
