@@ -87,6 +87,18 @@ def describe_run(sections: dict[str, dict[str, Any]], **facts: Any) -> dict[str,
     return {"code": code_version(), "libraries": _versions(), **settings, **facts}
 
 
+def rows_a_step(training_args: Any) -> int:
+    """Rows that one step of the optimizer learns from, of all processes and accumulated batches together.
+
+    Args:
+        training_args (`transformers.TrainingArguments`): the run's.
+
+    Returns:
+        `int`: how many.
+    """
+    return training_args.train_batch_size * training_args.gradient_accumulation_steps * training_args.world_size
+
+
 def write_run(folder: str | Path, told: dict[str, Any]) -> None:
     """Write `run.json` into a folder, whole or not at all.
 
