@@ -20,6 +20,7 @@ from torch import nn
 from trl import SFTTrainer
 
 from faceshield_hf.training.losses import (
+    each_answer,
     family_index,
     judgement_mask,
     lopsided_loss,
@@ -90,7 +91,7 @@ class FaceShieldTrainer(SFTTrainer):
         super().__init__(*args, **kwargs)
         self.data_collator = StageCollator(self.data_collator, self.losses, self._tokenizer)
         if not self.losses.is_plain:
-            # These losses are means over rows: they must be averaged over accumulated batches.
+            # These losses are means over rows or answers: they must be averaged over accumulated batches.
             self.loss_is_scaled_for_ga = False
 
     def compute_loss(
@@ -119,14 +120,16 @@ class FaceShieldTrainer(SFTTrainer):
                 return result
             inputs["use_cache"] = False
             outputs = model(**inputs, fused_lm_head=True)
-        losses = -outputs.log_probs
-        rows = row_means(losses, outputs.label_mask)
-        if judgement is not None and self.losses.lopsided_alpha is not None:
-            rows = lopsided_loss(losses, judgement[:, 1:], outputs.label_mask, self.losses.lopsided_alpha)
-        loss = rows.mean()
+        losses, answer = -outputs.log_probs, outputs.label_mask
+        if judgement is None or self.losses.lopsided_alpha is None:
+            rows, values = torch.arange(len(losses), device=losses.device), row_means(losses, answer)
+        else:
+            rows, own = each_answer(answer)
+            values = lopsided_loss(losses[rows], judgement[rows, 1:], own, self.losses.lopsided_alpha)
+        loss = values.sum() / max(len(values), 1)
         self._note("mean_token_accuracy", outputs.is_top1.sum() / outputs.label_mask.sum().clamp(min=1))
         if families is not None:
-            variance = risk_variance(rows, families)
+            variance = risk_variance(values, families[rows])
             self._note("risk_variance", variance)
             loss = loss + self.losses.sare_weight * variance
         stop_at_nan(self, loss)
