@@ -122,9 +122,7 @@ def run_ablations(arguments: AblationArguments, recipes: Path) -> Path:
     return write_tables(arguments, titles)
 
 
-def run_one(
-    arguments: AblationArguments, variant: str, seed: int, recipes: Path, held: dict[str, str | None]
-) -> bool:
+def run_one(arguments: AblationArguments, variant: str, seed: int, recipes: Path, held: dict[str, str | None]) -> bool:
     """Train and judge one variant with one seed, unless its result is there.
 
     Args:

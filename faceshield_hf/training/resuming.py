@@ -23,8 +23,8 @@ from faceshield_hf.training.provenance import FILE, LOG, ProvenanceCallback
 
 _STATE = "trainer_state.json"
 _SECTIONS = ("recipe", "model", "training")
-# Where things lie, how long a run goes on, what it tells and saves on the way: none of it changes a step. Data sets are
-# compared by their contents, and rows a process and accumulated batches by the rows that a step has of all.
+# Where things lie, how long a run goes on, what it tells and saves on the way: none of it changes a step. Data sets
+# are compared by their contents, and rows a process and accumulated batches by the rows that a step has of all.
 _FREE = {
     "data",
     "data_revision",

@@ -209,7 +209,10 @@ def test_a_toy_run_trains_judges_and_is_not_done_twice(tmp_path, monkeypatch):
     run_ablations(told, RECIPES)
     same = {"seeds": [0], "options": short, "tables": {"View": ["no view"]}}
     for change, message in (
-        ({"options": short | {"max_steps": 2}}, r"holds the result of other settings \(pretrain\.max_steps was 1, is 2"),
+        (
+            {"options": short | {"max_steps": 2}},
+            r"holds the result of other settings \(pretrain\.max_steps was 1, is 2",
+        ),
         ({"processes": 2}, r"\(processes was 1, is 2\)"),
         ({"limit": 2}, r"\(judged\.limit was None, is 2\)"),
     ):

@@ -71,8 +71,8 @@ def test_the_lopsided_loss_of_joined_questions_is_the_mean_over_answers(start, t
     judgement, values = batch["judgement_mask"][:, 1:], []
     for row in range(2):
         places = answer[row].nonzero().flatten()
-        for run in torch.tensor_split(places, (places.diff() > 1).nonzero().flatten() + 1):
-            judged, rest = run[judgement[row, run]], run[~judgement[row, run]]
+        for one in torch.tensor_split(places, (places.diff() > 1).nonzero().flatten() + 1):
+            judged, rest = one[judgement[row, one]], one[~judgement[row, one]]
             values.append(0.7 * losses[row, judged].mean() + 0.3 * losses[row, rest].mean())
     assert len(values) == 3
     built.model.train()
