@@ -7,7 +7,7 @@ so that the image's tokens are paid for once. It knows records, not models.
 Example:
     >>> from faceshield_hf.training.rows import group_by_image
     >>> group_by_image(["a.jpg", "b.jpg", "a.jpg", "a.jpg"], most=2, seed=0)
-    [[0, 2], [1], [3]]
+    [[3, 0], [2], [1]]
 """
 
 import hashlib
