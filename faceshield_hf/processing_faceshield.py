@@ -123,7 +123,8 @@ class FaceShieldProcessor(ProcessorMixin):
             ValueError: If images and placeholders do not match, or an image is none.
         """
         inputs = super().__call__(images=images, text=text, **kwargs)
-        if self.prompt_length is None or "pixel_values" not in inputs or "input_ids" not in inputs:
+        has_images = "pixel_values" in inputs or "vision_features" in inputs  # as pictures, or as a tower read them
+        if self.prompt_length is None or not has_images or "input_ids" not in inputs:
             return inputs
         prompts: dict[str, Any] = dict(self.prompt_inputs(inputs["input_ids"]))
         as_tensors = self._settings(kwargs)["text_kwargs"].get("return_tensors")

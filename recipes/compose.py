@@ -37,6 +37,7 @@ class ComposeArguments:
 _OF_PROCESSOR = {
     "vision_feature_layer": "vision_feature_layer",
     "projector_downsample": "projector_downsample",
+    "pvtm_prompt_source": "pvtm_prompt_source",
     "vision_token_budget": "vision_token_budget",
     "gac_num_queries": "num_query_tokens",
     "use_sav": "do_sav",

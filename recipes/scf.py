@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from peft import LoraConfig
 from transformers import AutoModelForImageTextToText, AutoProcessor, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
 from faceshield_hf.data.build import read_arguments
@@ -28,6 +27,14 @@ from faceshield_hf.data.build.card import write_card
 from faceshield_hf.data.build.config import read_config
 from faceshield_hf.data.build.run import build_dataset
 from faceshield_hf.data.instruct.scf import spoof_caption_turns, write_interpretations
+from faceshield_hf.training.provenance import (
+    ProvenanceCallback,
+    data_revision,
+    describe_run,
+    rows_a_step,
+    write_run,
+)
+from faceshield_hf.training.resuming import check_unchanged, resume
 from faceshield_hf.whole_files import write_json
 
 
@@ -62,10 +69,11 @@ def main(arguments: list[str]) -> None:
 
 
 def tune(model: str, out: Path, settings: dict[str, Any]) -> None:
-    """Fine-tune the captioner on the kept captions of attacks; a run that was stopped goes on."""
-    if (out / "captioner" / "config.json").is_file():
-        print("[captioner] done before", flush=True)
-        return
+    """Fine-tune the captioner on the kept captions of attacks; a run that was stopped goes on.
+
+    Raises:
+        ValueError: when the folder holds a captioner of other settings or captions.
+    """
     lora, run = settings.get("lora"), out / "captioner-run"
     arguments = SFTConfig(
         **{k: v for k, v in settings.items() if k != "lora"},
@@ -73,16 +81,27 @@ def tune(model: str, out: Path, settings: dict[str, Any]) -> None:
         max_length=None,
         report_to="none",
     )
+    told = describe_run(
+        {"recipe": {"captioner": model, "lora": lora}, "training": arguments.to_dict()},
+        data=data_revision(str(out / "general"), None),
+        rows_a_step=rows_a_step(arguments),
+    )
+    if (out / "captioner" / "config.json").is_file():
+        check_unchanged(out / "captioner", told)
+        print("[captioner] done before", flush=True)
+        return
     set_seed(arguments.seed)
     processor = AutoProcessor.from_pretrained(model)
+    provenance = ProvenanceCallback(told)
     trainer = SFTTrainer(
         model=AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32),
         args=arguments,
         train_dataset=spoof_caption_turns(out / "general"),
         processing_class=processor,
         peft_config=LoraConfig(task_type="CAUSAL_LM", **lora) if lora else None,
+        callbacks=[provenance],
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)) if run.is_dir() else None)
+    made = resume(trainer, provenance)
     tuned: Any = trainer.model
     if lora:
         tuned = tuned.merge_and_unload()
@@ -90,6 +109,7 @@ def tune(model: str, out: Path, settings: dict[str, Any]) -> None:
     partial = out / "captioner.partial"
     trainer.accelerator.unwrap_model(tuned).save_pretrained(partial)
     processor.save_pretrained(partial)
+    write_run(partial, made)
     partial.rename(out / "captioner")
 
 

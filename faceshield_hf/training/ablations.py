@@ -32,10 +32,12 @@ from faceshield_hf.evaluation.metrics import eer_threshold
 from faceshield_hf.evaluation.scorers import FaceShieldScorer
 from faceshield_hf.training.ablation_tables import FEWEST_SEEDS, markdown, metrics_of, table_rows
 from faceshield_hf.training.launching import cpu_launch
+from faceshield_hf.training.provenance import data_revision, files_digest
 from faceshield_hf.whole_files import write_json, write_whole
 
 
 STAGES = ("pretrain", "sft")
+SETTINGS = "settings.json"
 
 
 @dataclass
@@ -110,16 +112,17 @@ def run_ablations(arguments: AblationArguments, recipes: Path) -> Path:
     titles = arguments.only or list(arguments.tables)
     wanted = list(dict.fromkeys(name for title in titles for name in arguments.tables[title]))
     jobs = [(seed, name) for seed in arguments.seeds for name in wanted]  # a whole set of seed 0 before seed 1
+    held = contents(arguments)
     for number, (seed, name) in enumerate(jobs, start=1):
         start = time.time()
-        fresh = run_one(arguments, name, seed, recipes)
+        fresh = run_one(arguments, name, seed, recipes, held)
         took = f"{(time.time() - start) / 60:.1f} minutes" if fresh else "done before"
         tqdm.write(f"[{number}/{len(jobs)}] {name}, seed {seed}: {took}")
         write_tables(arguments, titles)
     return write_tables(arguments, titles)
 
 
-def run_one(arguments: AblationArguments, variant: str, seed: int, recipes: Path) -> bool:
+def run_one(arguments: AblationArguments, variant: str, seed: int, recipes: Path, held: dict[str, str | None]) -> bool:
     """Train and judge one variant with one seed, unless its result is there.
 
     Args:
@@ -127,26 +130,31 @@ def run_one(arguments: AblationArguments, variant: str, seed: int, recipes: Path
         variant (`str`): which.
         seed (`int`): of data order, masking and new weights.
         recipes (`Path`): the folder of the recipes' scripts.
+        held (`dict`): what `contents` gave.
 
     Returns:
         `bool`: whether there was anything to do.
 
     Raises:
-        ValueError: when the folder holds a result of other settings.
+        ValueError: when the folder holds a result, or a finished stage, of other settings or other data.
     """
     folder = run_folder(arguments, variant, seed)
-    settings = {stage: stage_keys(arguments, variant, seed, stage) for stage in STAGES}
-    settings["judged"] = {"dev": arguments.dev, "test": arguments.test, "limit": arguments.limit}
+    trained: dict[str, Any] = {stage: stage_keys(arguments, variant, seed, stage) for stage in STAGES}
+    trained |= {"processes": arguments.processes, "contents": held}
+    settings = trained | {"judged": {"dev": arguments.dev, "test": arguments.test, "limit": arguments.limit}}
     done = read_result(arguments, variant, seed)
     if done is not None:
-        if done["settings"] != settings:
-            raise ValueError(
-                f"{folder} holds the result of other settings: delete it to run it again, or choose another `out`"
-            )
+        _refuse_others(folder, "the result", done["settings"], settings)
         return False
+    ready = [stage for stage in STAGES if (folder / stage / "run.json").is_file()]
+    if ready:  # the run was stopped between its stages
+        file = folder / SETTINGS
+        before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        _refuse_others(folder, f"{ready[0]} of a run", before, trained)
+    write_json(folder / SETTINGS, trained)
     for stage in STAGES:
-        if not (folder / stage / "run.json").is_file():
-            launch(folder, stage, settings[stage], arguments.processes, recipes)
+        if stage not in ready:
+            launch(folder, stage, trained[stage], arguments.processes, recipes)
     result = {"settings": settings, "report": judge_run(arguments, folder)}
     write_json(folder / "result.json", result)
     if not arguments.keep_weights:
@@ -183,6 +191,21 @@ def stage_keys(arguments: AblationArguments, variant: str, seed: int, stage: str
     if stage != STAGES[0]:  # what stage 1 has built stays built
         keys.pop("new_connector", None)
     return keys
+
+
+def contents(arguments: AblationArguments) -> dict[str, str | None]:
+    """What the runs start from and learn from, by contents: the same paths may hold something else another day.
+
+    Args:
+        arguments (`AblationArguments`): `base` and `data`.
+
+    Returns:
+        `dict[str, str | None]`: SHA-256 of the base's files and of each stage's records, or a commit of the Hub.
+    """
+    told = {stage: data_revision(arguments.data[stage], None) for stage in STAGES}
+    found = {f"data of {stage}": one.get("sha256") or one.get("commit") for stage, one in told.items()}
+    base = Path(arguments.base)
+    return found | {"base": files_digest(base, ("*.json", "*.jinja", "*.safetensors")) if base.is_dir() else None}
 
 
 def launch(folder: Path, stage: str, keys: dict[str, Any], processes: int, recipes: Path) -> None:
@@ -315,6 +338,25 @@ def _conditions(arguments: AblationArguments) -> dict[str, str]:
         "judged on": f"{judged} of {', '.join(f'`{folder}`' for folder in arguments.test)}",
         "thresholds from": f"{judged} of {', '.join(f'`{folder}`' for folder in arguments.dev)}",
     }
+
+
+def _refuse_others(folder: Path, what: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse what other settings have left in a run's folder."""
+    old, new = _flat(before), _flat(now)
+    other = [f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in new if old.get(key) != new[key]]
+    other += [f"{key} was {old[key]!r}, is not set" for key in old if key not in new]
+    if other:
+        raise ValueError(
+            f"{folder} holds {what} of other settings ({'; '.join(other)}): delete it to run it again, or choose "
+            "another `out`"
+        )
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings in one level, as JSON gives them back."""
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    inner = {f"{name}.{key}": v for name, held in plain.items() if isinstance(held, dict) for key, v in held.items()}
+    return {name: value for name, value in plain.items() if not isinstance(value, dict)} | inner
 
 
 def _reason(log: str) -> str:

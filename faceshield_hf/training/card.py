@@ -63,13 +63,17 @@ they can sound sure and be wrong. Thresholds must be fitted on held-out subjects
 """
 
 
-def write_card(folder: str | Path, run: dict[str, Any], log: list[dict[str, Any]]) -> None:
+def write_card(
+    folder: str | Path, run: dict[str, Any], log: list[dict[str, Any]], *, is_adapter: bool = False
+) -> None:
     """Write a checkpoint's `README.md`.
 
     Args:
         folder (`str` or `Path`): the checkpoint.
         run (`dict`): what `describe_run` gave, with `rows` and `data`.
         log (`list[dict]`): the trainer's `state.log_history`.
+        is_adapter (`bool`, *optional*, defaults to `False`): whether the folder holds a LoRA adapter alone; a model
+            that was merged with one is whole.
     """
     folder = Path(folder)
     name = folder.resolve().name
@@ -77,7 +81,7 @@ def write_card(folder: str | Path, run: dict[str, Any], log: list[dict[str, Any]
     on_hub = "commit" in run["data"]
     metadata = ModelCardData(
         language="en",
-        library_name="peft" if run["model"].get("use_peft") else "transformers",
+        library_name="peft" if is_adapter else "transformers",
         pipeline_tag=_TASK,
         tags=_TAGS,
         model_name=name,
@@ -88,7 +92,7 @@ def write_card(folder: str | Path, run: dict[str, Any], log: list[dict[str, Any]
     text = _TEMPLATE.format(
         metadata=metadata.to_yaml(),
         name=name,
-        kind="'s LoRA adapter" if run["model"].get("use_peft") else "",
+        kind="'s LoRA adapter" if is_adapter else "",
         data=_data(run),
         training=_training(run),
         metrics=_table(found) if found else "Nothing was logged: set `logging_steps`.",

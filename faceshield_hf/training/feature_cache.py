@@ -28,6 +28,7 @@ from tqdm.auto import tqdm
 from faceshield_hf import image_processing_faceshield, savp_faceshield, towers_faceshield
 from faceshield_hf.checkpoints import model_digest
 from faceshield_hf.processing_faceshield import IMAGE_TOKEN, FaceShieldProcessor
+from faceshield_hf.training.processors import as_kind
 from faceshield_hf.version import __version__
 from faceshield_hf.whole_files import whole_file
 
@@ -299,18 +300,9 @@ class FeatureProcessor(FaceShieldProcessor):
     @classmethod
     def reading(cls, cache: FeatureCache) -> "FeatureProcessor":
         """Copy the settings of a cache's own processor."""
-        whole = cache.processor
-        copy = cls(
-            whole.image_processor,
-            whole.tokenizer,
-            chat_template=whole.chat_template,
-            patch_size=whole.patch_size,
-            projector_downsample=whole.projector_downsample,
-            num_query_tokens=whole.num_query_tokens,
-            vision_token_budget=whole.vision_token_budget,
-        )
-        copy.cache = cache
-        return copy
+        reader = as_kind(cls, cache.processor)
+        reader.cache = cache
+        return reader
 
     def _process_images(self, images: Any, **kwargs: Any) -> tuple[dict[str, torch.Tensor], list[str]]:
         """Read features instead of making pictures."""

@@ -9,7 +9,7 @@ Example:
     3
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,19 @@ from transformers.trainer_utils import EvalPrediction
 
 from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.training.mobilenet import imagenet_mobilenet_v2
+from faceshield_hf.training.optimizing import learn_at, stop_at_nan
 from faceshield_hf.training.precision import avoid_emulation
-from faceshield_hf.training.provenance import write_log
+from faceshield_hf.training.provenance import (
+    ProvenanceCallback,
+    data_revision,
+    describe_run,
+    rows_a_step,
+    write_log,
+    write_run,
+)
+from faceshield_hf.training.resuming import resume
 from faceshield_hf.training.tiny import FEATURE_LAYERS, GRID, HIDDEN_SIZE, OUTPUT_STRIDE, tiny_image_processor
 from faceshield_hf.training.tower import TowerData, TowerWithHeads
-from faceshield_hf.training.trainer import last_checkpoint
 from faceshield_hf.whole_files import write_json
 
 
@@ -48,7 +56,42 @@ class TowerArguments:
 
 
 class TowerTrainer(Trainer):
-    """A `Trainer` whose checkpoints are written in the plain memory layout: safetensors takes no other."""
+    """A `Trainer` with a rate for the pretrained tower, which stops at a broken loss.
+
+    Its checkpoints are written in the plain memory layout: safetensors takes no other.
+
+    Args:
+        tower_learning_rate (`float`): peak of the tower's; all new parts learn at the common one.
+        kwargs: as `Trainer` takes them.
+    """
+
+    model: TowerWithHeads  # its base class allows for trainers without one
+
+    def __init__(self, *args: Any, tower_learning_rate: float, **kwargs: Any) -> None:
+        self.tower_learning_rate = tower_learning_rate
+        super().__init__(*args, **kwargs)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Build the optimizer that the arguments name, with the tower in groups of its own."""
+        fresh = self.optimizer is None
+        optimizer = super().create_optimizer(*args, **kwargs)
+        if fresh:
+            learn_at(optimizer, self.model.tower.parameters(), self.tower_learning_rate)
+        return optimizer
+
+    def get_decay_parameter_names(self, model: Any) -> list[str]:
+        """All weights decay, biases and norms too."""
+        return [name for name, _ in model.named_parameters()]
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's own loss.
+
+        Raises:
+            ValueError: when it is not a finite number.
+        """
+        found = super().compute_loss(*args, **kwargs)
+        stop_at_nan(self, found[0] if isinstance(found, tuple) else found)
+        return found
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         state = self.accelerator.unwrap_model(self.model).state_dict() if state_dict is None else state_dict
@@ -75,12 +118,15 @@ class TellEpoch(TrainerCallback):
 def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> None:
     """Adapt tower and connector to both views and save them, with its accuracy on `eval_data` in `tower_eval.json`.
 
+    An interrupted run goes on where it stopped.
+
     Args:
         arguments (`TowerArguments`): data and weights.
         training_args (`TrainingArguments`): length and pace; `output_dir` gets checkpoints and the finished tower.
 
     Raises:
-        ValueError: when weights or data are missing or wrong.
+        ValueError: when weights or data are missing or wrong, the output folder holds another run, or the loss is no
+            finite number.
     """
     out = Path(str(training_args.output_dir))
     avoid_emulation(training_args)
@@ -91,26 +137,33 @@ def fit_tower(arguments: TowerArguments, training_args: TrainingArguments) -> No
     processor = tiny_image_processor()
     training_args.label_names = ["type_labels", "cell_labels", "box_labels"]
     training_args.remove_unused_columns = False
-    groups = model.parameter_groups(arguments.tower_learning_rate)
-    optimizer = torch.optim.AdamW(groups, training_args.learning_rate, weight_decay=training_args.weight_decay)
     train_data = TowerData(_read(arguments.train_data), processor, GRID, seed=training_args.seed)
+    told = describe_run(
+        {"recipe": asdict(arguments), "training": training_args.to_dict()},
+        data=[data_revision(folder, None) for folder in arguments.train_data],
+        rows={"train": len(train_data)},
+        rows_a_step=rows_a_step(training_args),
+    )
+    provenance = ProvenanceCallback(told)
     trainer = TowerTrainer(
         model=model,
         args=training_args,
         train_dataset=train_data,
-        callbacks=[TellEpoch(train_data)],
-        optimizers=(optimizer, None),
+        callbacks=[TellEpoch(train_data), provenance],
+        tower_learning_rate=arguments.tower_learning_rate,
         compute_metrics=_accuracy,
         preprocess_logits_for_metrics=lambda logits, labels: logits[0],
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(out))
+    made = resume(trainer, provenance)
+    learnt = list(trainer.state.log_history)
     measured = {}
     if arguments.eval_data:
         found = trainer.evaluate(TowerData(_read(arguments.eval_data), processor, GRID))
         measured = {name: round(float(value), 4) for name, value in found.items() if name.endswith("acc")}
     if trainer.is_world_process_zero():
         model.save_parts(out)
-        write_log(out, trainer.state.log_history)
+        write_run(out, made)
+        write_log(out, learnt)
         write_json(out / "tower_eval.json", measured)
 
 

@@ -11,7 +11,9 @@ Example:
     ['pixel_values', 'sav_values']
 """
 
+import os
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,12 +24,26 @@ from trl import GRPOTrainer
 
 from faceshield_hf.processing_faceshield import FaceShieldProcessor
 from faceshield_hf.tasks_faceshield import Task
+from faceshield_hf.training.optimizing import stop_at_nan
 from faceshield_hf.training.precision import avoid_emulation, keep_learning_in_float32
-from faceshield_hf.training.provenance import ProvenanceCallback, data_revision, describe_run
+from faceshield_hf.training.processors import as_kind
+from faceshield_hf.training.provenance import ProvenanceCallback, data_revision, describe_run, rows_a_step
+from faceshield_hf.training.resuming import resume
 from faceshield_hf.training.rewards import REWARDS
 from faceshield_hf.training.rows import load_prompts
-from faceshield_hf.training.run import RecipeArguments, load_start, lora_config, resume, save
+from faceshield_hf.training.run import RecipeArguments, check_start, load_start, lora_config, save
 from faceshield_hf.training.stages import train_only
+
+
+# Keys of a supervised stage's recipe that TRL's `GRPOTrainer` has no place for.
+_SUPERVISED = (
+    "lopsided_alpha",
+    "sare_weight",
+    "connector_learning_rate",
+    "questions_per_row",
+    "alone_tasks",
+    "cache_vision_features",
+)
 
 
 @dataclass
@@ -58,37 +74,38 @@ class GRPORecipeArguments(RecipeArguments):
             unknown = sorted(set(given) - set(known))
             if unknown or not given:
                 raise ValueError(f"{name} is {given}: expected some of {', '.join(known)}")
-        if not self.is_plain or self.questions_per_row != 1 or self.cache_vision_features:
-            raise ValueError(
-                "lopsided_alpha, sare_weight, questions_per_row and cache_vision_features belong to supervised "
-                "stages: leave them out of a GRPO recipe"
-            )
+        plain = RecipeArguments()
+        foreign = [name for name in _SUPERVISED if vars(self)[name] != vars(plain)[name]]
+        if foreign:
+            raise ValueError(f"{', '.join(foreign)}: only supervised stages have this; leave it out of a GRPO recipe")
 
 
 class StackedViewsProcessor(FaceShieldProcessor):
-    """The processor, with both views of an image in `pixel_values (images, 2, 3, height, width)`."""
+    """The processor, with both views of an image in `pixel_values (images, 2, 3, height, width)`.
+
+    It serves a run only: what it saves is the model's own processor.
+    """
+
+    model_processor: FaceShieldProcessor
 
     @classmethod
     def like(cls, processor: FaceShieldProcessor) -> "StackedViewsProcessor":
-        """Copy a processor's settings.
+        """Copy a processor.
 
         Args:
-            processor (`FaceShieldProcessor`): the model's own.
+            processor (`FaceShieldProcessor`): the model's own; it stays as it is.
 
         Returns:
             `StackedViewsProcessor`: padded on the left, as generation wants it.
         """
-        copy = cls(
-            processor.image_processor,
-            processor.tokenizer,
-            chat_template=processor.chat_template,
-            patch_size=processor.patch_size,
-            projector_downsample=processor.projector_downsample,
-            num_query_tokens=processor.num_query_tokens,
-            vision_token_budget=processor.vision_token_budget,
-        )
-        copy.tokenizer.padding_side = "left"
-        return copy
+        stacked = as_kind(cls, deepcopy(processor))
+        stacked.tokenizer.padding_side = "left"
+        stacked.model_processor = processor
+        return stacked
+
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> list[str]:
+        """Save the model's own processor."""
+        return self.model_processor.save_pretrained(save_directory, **kwargs)
 
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
         """Process images and text, and stack the views."""
@@ -125,7 +142,9 @@ def part_views(inputs: dict[str, Any]) -> dict[str, Any]:
 class FaceShieldGRPOTrainer(GRPOTrainer):
     """`GRPOTrainer` for models of two views."""
 
-    model: nn.Module  # its base class allows for trainers without one
+    # Narrower than their base class says.
+    model: nn.Module
+    processing_class: StackedViewsProcessor
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write no card: the run writes this project's own when it is done."""
@@ -139,10 +158,25 @@ class FaceShieldGRPOTrainer(GRPOTrainer):
         return prompt_ids, images, part_views(fields)
 
     def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
-        """TRL's, with the views parted where the model is called."""
-        return super()._get_per_token_logps_and_entropies(
-            lambda **inputs: model(**part_views(inputs)), *args, **kwargs
-        )
+        """TRL's, with the views parted and the question for a prompt tower written where the model is called."""
+        kwargs.pop("prompt_input_ids", None)  # TRL passes on what it knows, row by row
+
+        def call(**inputs: Any) -> Any:
+            prompts = self.processing_class.prompt_inputs(inputs["input_ids"])
+            prompts = {name: ids.to(inputs["input_ids"].device) for name, ids in prompts.items()}
+            return model(**part_views(inputs), **prompts)
+
+        return super()._get_per_token_logps_and_entropies(call, *args, **kwargs)
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """TRL's.
+
+        Raises:
+            ValueError: when it is not a finite number.
+        """
+        loss = super().compute_loss(*args, **kwargs)
+        stop_at_nan(self, loss)
+        return loss
 
 
 def run_grpo(recipe: GRPORecipeArguments, training_args: Any, model_args: Any) -> None:
@@ -154,10 +188,10 @@ def run_grpo(recipe: GRPORecipeArguments, training_args: Any, model_args: Any) -
         model_args (`trl.ModelConfig`): `model_name_or_path` and the LoRA settings.
 
     Raises:
-        ValueError: when nothing would learn, or the model or the data can't be loaded.
+        ValueError: when settings contradict each other, nothing would learn, the model or the data can't be loaded,
+            or the loss is no finite number.
     """
-    if not model_args.model_name_or_path or not recipe.data:
-        raise ValueError("set model_name_or_path and data in the YAML: what to start from and what to ask about")
+    check_start(recipe, training_args, model_args)
     avoid_emulation(training_args, model_args.dtype)
     transformers.set_seed(training_args.seed)
     model, processor = load_start(recipe, model_args)
@@ -170,9 +204,7 @@ def run_grpo(recipe: GRPORecipeArguments, training_args: Any, model_args: Any) -
         {"recipe": asdict(recipe), "training": training_args.to_dict(), "model": asdict(model_args)},
         data=where,
         rows={"train": len(rows)},
-        rows_a_step=training_args.train_batch_size
-        * training_args.gradient_accumulation_steps
-        * training_args.world_size,
+        rows_a_step=rows_a_step(training_args),
     )
     provenance = ProvenanceCallback(told)
     rewards: Sequence[Any] = [REWARDS[name] for name in recipe.rewards]
@@ -187,5 +219,4 @@ def run_grpo(recipe: GRPORecipeArguments, training_args: Any, model_args: Any) -
     )
     if training_args.bf16 or training_args.fp16:
         keep_learning_in_float32(trainer.model)
-    resume(trainer)
-    save(trainer, recipe, model_args, told | provenance.progress(trainer.state), processor)
+    save(trainer, recipe, model_args, resume(trainer, provenance), processor)

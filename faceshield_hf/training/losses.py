@@ -1,7 +1,8 @@
 """Losses beside the plain one: judgement against interpretation, and equal risk over attack families.
 
 - `lopsided_loss` (I-FAS, arXiv 2501.01720): `alpha * L_judgement + (1 - alpha) * L_interpretation`, each the mean over
-  its own tokens of an answer; 0.7 is the paper's best alpha. The judgement is the sentence that gives the verdict.
+  its own tokens of an answer; 0.7 is the paper's best alpha. The judgement is the sentence that gives the verdict. Of
+  several answers in a row (`each_answer`) every one counts for itself.
 - `risk_variance` (after SARE, arXiv 2409.03501): the variance of the mean losses of the attack families, added to the
   loss so that no family's easy artefact wins it.
 
@@ -23,14 +24,16 @@ from typing import Any
 
 import torch
 
+from faceshield_hf.claims_faceshield import ATTACK_NAMES
 from faceshield_hf.tasks_faceshield import AttackType
 
 
 # Families whose risks are equalised: the bona fide images and the four super-classes of attacks.
 FAMILIES = tuple(dict.fromkeys(kind.super_class for kind in AttackType))
-# Every sentence of the answer grammar that states a verdict.
+# Every sentence of the answer grammar that states a verdict; "The face in the image is evenly lit." states none.
 _JUDGEMENT = re.compile(
-    r"The face in the image is [^.\n<]*\.?|The spoof area is|There is no spoof area: the face in the image is real\.?",
+    rf"The face in the image is (?:real|a spoof|an? (?:{ATTACK_NAMES}) attack)\b(?!-)[^.\n<]*\.?"
+    r"|The spoof area is|There is no spoof area: the face in the image is real\.?",
     re.IGNORECASE,
 )
 
@@ -41,13 +44,13 @@ def lopsided_loss(
     """Equation of the lopsided language-model loss, one value a row.
 
     Args:
-        losses (`torch.Tensor` of shape `(batch, tokens)`): negative log-likelihoods, 0 where nothing is predicted.
-        judgement (`torch.BoolTensor` of shape `(batch, tokens)`): tokens of the verdict's sentence.
-        answer (`torch.BoolTensor` of shape `(batch, tokens)`): all tokens that are predicted.
+        losses (`torch.Tensor` of shape `(answers, tokens)`): negative log-likelihoods, 0 where nothing is predicted.
+        judgement (`torch.BoolTensor` of shape `(answers, tokens)`): tokens of the verdict's sentence.
+        answer (`torch.BoolTensor` of shape `(answers, tokens)`): all tokens of one answer that are predicted.
         alpha (`float`, *optional*, defaults to 0.7): weight of the judgement, 0 to 1.
 
     Returns:
-        `torch.Tensor` of shape `(batch,)`: a row with one of the two parts only has that part's mean, unweighted.
+        `torch.Tensor` of shape `(answers,)`: one with one of the two parts only has that part's mean, unweighted.
     """
     parts = [judgement & answer, answer & ~judgement]
     counts = [part.sum(dim=1) for part in parts]
@@ -55,6 +58,22 @@ def lopsided_loss(
     both = (counts[0] > 0) & (counts[1] > 0)
     # Without interpretation the judgement counts in full, and the other way round.
     return torch.where(both, alpha * means[0] + (1 - alpha) * means[1], means[0] + means[1])
+
+
+def each_answer(answer: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Part rows that hold several answers, with questions between them, into one row an answer.
+
+    Args:
+        answer (`torch.BoolTensor` of shape `(batch, tokens)`): tokens that are predicted.
+
+    Returns:
+        `tuple[torch.Tensor, torch.Tensor]`: the row that each answer stands in, `(answers,)`, and the answer's own
+            tokens, `(answers, tokens)`; in the order of rows and, within one, of answers.
+    """
+    begins = answer & ~torch.nn.functional.pad(answer, (1, 0))[:, :-1]
+    number = begins.cumsum(dim=1)
+    rows, starts = begins.nonzero(as_tuple=True)
+    return rows, answer[rows] & (number[rows] == number[rows, starts].unsqueeze(1))
 
 
 def row_means(losses: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ Example:
 import hashlib
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,27 @@ def data_revision(data: str, revision: str | None) -> dict[str, str | None]:
     folder = Path(data)
     if not folder.is_dir():
         return told | {"commit": _hub_commit(data, revision)}
+    return told | {"sha256": files_digest(folder, ("*.jsonl", "**/*.parquet"))}
+
+
+def files_digest(folder: str | Path, kinds: Sequence[str]) -> str:
+    """A hash of files, by their names inside a folder and their bytes.
+
+    Args:
+        folder (`str` or `Path`): where they lie.
+        kinds (`Sequence[str]`): patterns of their names, such as `"*.json"`.
+
+    Returns:
+        `str`: 64 hexadecimal digits.
+    """
+    folder = Path(folder)
     digest = hashlib.sha256()
-    for file in sorted(p for kind in ("*.jsonl", "**/*.parquet") for p in folder.glob(kind)):
+    for file in sorted(path for kind in kinds for path in folder.glob(kind)):
         digest.update(file.relative_to(folder).as_posix().encode())
         with file.open("rb") as content:
             while block := content.read(1 << 20):
                 digest.update(block)
-    return told | {"sha256": digest.hexdigest()}
+    return digest.hexdigest()
 
 
 def code_version() -> dict[str, Any]:
@@ -85,6 +100,18 @@ def describe_run(sections: dict[str, dict[str, Any]], **facts: Any) -> dict[str,
         for name, values in sections.items()
     }
     return {"code": code_version(), "libraries": _versions(), **settings, **facts}
+
+
+def rows_a_step(training_args: Any) -> int:
+    """Rows that one step of the optimizer learns from, of all processes and accumulated batches together.
+
+    Args:
+        training_args (`transformers.TrainingArguments`): the run's.
+
+    Returns:
+        `int`: how many.
+    """
+    return training_args.train_batch_size * training_args.gradient_accumulation_steps * training_args.world_size
 
 
 def write_run(folder: str | Path, told: dict[str, Any]) -> None:

@@ -80,24 +80,29 @@ def type_reward(
 
 
 def box_reward(
-    completions: Completions, task: Sequence[str], boxes: Sequence[Sequence[dict[str, Any]]], **columns: Any
+    completions: Completions,
+    task: Sequence[str],
+    label: Sequence[str],
+    boxes: Sequence[Sequence[dict[str, Any]]],
+    **columns: Any,
 ) -> list[float | None]:
-    """Sum of the IoUs of boxes matched one to one, over the greater number of boxes; 1 for rightly no box.
+    """Sum of the IoUs of boxes matched one to one, over the greater number of boxes; 1 for no box on a live face.
 
     Args:
         completions (`Sequence`): answers.
         task (`Sequence[str]`): what was asked.
+        label (`Sequence[str]`): "real" or "spoof".
         boxes (`Sequence`): the true boxes as records hold them, 0..1 of the image.
         columns (`Any`): the records' other columns.
 
     Returns:
-        `list[float | None]`: 0 to 1 each; `None` for tasks without boxes.
+        `list[float | None]`: 0 to 1 each; `None` for tasks without boxes and for attacks whose place is not recorded.
     """
     return [
-        _box_score(verdict, [Box(b["x1"], b["y1"], b["x2"], b["y2"]) for b in true])
+        _box_score(verdict, truth, [Box(b["x1"], b["y1"], b["x2"], b["y2"]) for b in true])
         if Task(asked) is Task.LOCALIZATION
         else None
-        for verdict, asked, true in zip(_read(completions, task), task, boxes, strict=True)
+        for verdict, asked, truth, true in zip(_read(completions, task), task, label, boxes, strict=True)
     ]
 
 
@@ -156,9 +161,10 @@ def _type_score(verdict: Verdict, truth: AttackType) -> float:
     return SAME_FAMILY if named.super_class == truth.super_class else 0.0
 
 
-def _box_score(verdict: Verdict, true: Sequence[Box]) -> float:
+def _box_score(verdict: Verdict, label: str, true: Sequence[Box]) -> float | None:
     if not true:
-        return float(verdict.label == "real" and not verdict.boxes)
+        # An attack without a recorded box says nothing of where: paying for none would pay for calling it real.
+        return float(verdict.label == "real" and not verdict.boxes) if label == "real" else None
     return sum(matched_ious(verdict.boxes, true)) / max(len(true), len(verdict.boxes))
 
 

@@ -7,9 +7,10 @@ so that the image's tokens are paid for once. It knows records, not models.
 Example:
     >>> from faceshield_hf.training.rows import group_by_image
     >>> group_by_image(["a.jpg", "b.jpg", "a.jpg", "a.jpg"], most=2, seed=0)
-    [[0, 2], [1], [3]]
+    [[3, 0], [2], [1]]
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def join_questions(rows: Any, most: int, alone: Sequence[bool] | None = None, se
     from datasets import Image
 
     encoded = rows.select_columns("image").cast_column("image", Image(decode=False))
-    names = [image["path"] if image["bytes"] is None else image["bytes"] for image in encoded["image"]]
+    names: list[Any] = [_name(image) for batch in encoded.iter(batch_size=256) for image in batch["image"]]
     if alone is not None:  # a name of its own keeps a row alone
         names = [row if single else name for row, (name, single) in enumerate(zip(names, alone, strict=True))]
     groups = group_by_image(names, most, seed)
@@ -206,6 +207,11 @@ def _load(data: str, split: str, revision: str | None) -> tuple[Any, Any]:
     records = records.select_columns(kept)
     check_records(records, f"{data}, split {split}")
     return rows, records
+
+
+def _name(image: dict[str, Any]) -> str | bytes:
+    """What names an image: its file, or a hash of its bytes, since all of a data set's would fill the memory."""
+    return image["path"] if image["bytes"] is None else hashlib.sha256(image["bytes"]).digest()
 
 
 def _is_blank(file: Path) -> bool:

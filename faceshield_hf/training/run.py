@@ -26,10 +26,18 @@ from faceshield_hf.training.controls import control_masking
 from faceshield_hf.training.feature_cache import FeatureCollator, check_frozen, use_feature_cache
 from faceshield_hf.training.precision import avoid_emulation, keep_learning_in_float32
 from faceshield_hf.training.progressive import take_vision_tower, with_new_connector
-from faceshield_hf.training.provenance import ProvenanceCallback, data_revision, describe_run, write_log, write_run
+from faceshield_hf.training.provenance import (
+    ProvenanceCallback,
+    data_revision,
+    describe_run,
+    rows_a_step,
+    write_log,
+    write_run,
+)
+from faceshield_hf.training.resuming import output_folder, resume
 from faceshield_hf.training.rows import load_rows
 from faceshield_hf.training.stages import save_beside_lora, train_only
-from faceshield_hf.training.trainer import FaceShieldTrainer, LossArguments, last_checkpoint, output_folder
+from faceshield_hf.training.trainer import FaceShieldTrainer, LossArguments
 
 
 @dataclass
@@ -157,9 +165,7 @@ def run_stage(recipe: RecipeArguments, training_args: Any, model_args: Any) -> N
         {"recipe": asdict(recipe), "training": training_args.to_dict(), "model": asdict(model_args)},
         data=where,
         rows={split: len(rows) for split, rows in zip(splits, datasets, strict=True)},
-        rows_a_step=training_args.train_batch_size
-        * training_args.gradient_accumulation_steps
-        * training_args.world_size,
+        rows_a_step=rows_a_step(training_args),
     )
     cache = None
     if recipe.cache_vision_features:
@@ -188,12 +194,11 @@ def run_stage(recipe: RecipeArguments, training_args: Any, model_args: Any) -> N
     if cache is not None:
         check_frozen(trainer.model)  # again: LoRA may have reached the tower
         trainer.data_collator.collator = FeatureCollator(trainer.data_collator.collator, cache)
-    resume(trainer)
-    save(trainer, recipe, model_args, told | provenance.progress(trainer.state), processor)
+    save(trainer, recipe, model_args, resume(trainer, provenance), processor)
 
 
 def check_settings(recipe: RecipeArguments, training_args: Any, model_args: Any) -> None:
-    """Stop at settings that can't train this kind of model.
+    """Stop at settings that can't train this kind of model in a supervised stage.
 
     Args:
         recipe (`RecipeArguments`): data and parts.
@@ -203,10 +208,7 @@ def check_settings(recipe: RecipeArguments, training_args: Any, model_args: Any)
     Raises:
         ValueError: naming the key, its value and what to set.
     """
-    if not model_args.model_name_or_path:
-        raise ValueError("model_name_or_path is not set: name the checkpoint to start from in the YAML")
-    if not recipe.data:
-        raise ValueError("data is not set: name a folder of records or a data set on the Hub in the YAML")
+    check_start(recipe, training_args, model_args)
     if training_args.max_length is not None:
         raise ValueError(
             f"max_length is {training_args.max_length}, which would cut image tokens: set `max_length: null`"
@@ -223,6 +225,23 @@ def check_settings(recipe: RecipeArguments, training_args: Any, model_args: Any)
             f"alone_tasks is {recipe.alone_tasks}, but no question is joined with another: set questions_per_row "
             "above 1, or leave it out"
         )
+
+
+def check_start(recipe: RecipeArguments, training_args: Any, model_args: Any) -> None:
+    """Stop at settings that no stage can train with, supervised or by rewards.
+
+    Args:
+        recipe (`RecipeArguments`): data and parts.
+        training_args (`trl.SFTConfig` or `trl.GRPOConfig`): TRL's and the Trainer's arguments.
+        model_args (`trl.ModelConfig`): the model's.
+
+    Raises:
+        ValueError: naming the key, its value and what to set.
+    """
+    if not model_args.model_name_or_path:
+        raise ValueError("model_name_or_path is not set: name the checkpoint to start from in the YAML")
+    if not recipe.data:
+        raise ValueError("data is not set: name a folder of records or a data set on the Hub in the YAML")
     if recipe.merge_lora and not model_args.use_peft:
         raise ValueError("merge_lora is set without use_peft: there is no LoRA to merge")
     changed = [name for name in ("vision_tower_from", "new_connector", "model_fields") if vars(recipe)[name]]
@@ -312,16 +331,6 @@ def lora_config(model: Any, recipe: RecipeArguments, model_args: Any) -> Any:
     return config
 
 
-def resume(trainer: transformers.Trainer) -> None:
-    """Train, from the newest whole checkpoint in the output folder if there is one.
-
-    Args:
-        trainer (`Trainer`): ready to train.
-    """
-    args = trainer.args
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint or last_checkpoint(output_folder(args)))
-
-
 def save(
     trainer: transformers.Trainer,
     recipe: RecipeArguments,
@@ -335,7 +344,7 @@ def save(
         trainer (`Trainer`): after training.
         recipe (`RecipeArguments`): `merge_lora`.
         model_args (`trl.ModelConfig`): `use_peft`.
-        told (`dict`): what `describe_run` gave, and how far the run came.
+        told (`dict`): what `resume` gave: what made the weights, and how far the run came.
         processor (`FaceShieldProcessor`): goes beside the weights.
     """
     folders = [output_folder(trainer.args)]
@@ -349,8 +358,7 @@ def save(
         return
     for folder in folders:
         processor.save_pretrained(folder)
-        is_adapter = model_args.use_peft and folder == folders[0]
-        described = told | {"model": told["model"] | {"use_peft": is_adapter}} if len(folders) > 1 else told
         write_run(folder, told)
         write_log(folder, trainer.state.log_history)
-        write_card(folder, described, trainer.state.log_history)
+        is_adapter = model_args.use_peft and folder == folders[0]
+        write_card(folder, told, trainer.state.log_history, is_adapter=is_adapter)

@@ -81,12 +81,6 @@ class TowerWithHeads(nn.Module):
         self.type_head = nn.Linear(2 * _VIEWS * hidden_size, len(TYPES))
         self.view_type_head = nn.Linear(2 * hidden_size, len(TYPES))
 
-    def parameter_groups(self, tower_learning_rate: float) -> list[dict[str, Any]]:
-        """Parameters for an optimizer: the pretrained tower at a pace of its own, all new parts at the optimizer's."""
-        tower = [parameter for parameter in self.tower.parameters() if parameter.requires_grad]
-        heads = [p for name, p in self.named_parameters() if not name.startswith("tower.")]
-        return [{"params": tower, "lr": tower_learning_rate}, {"params": heads}]
-
     def save_parts(self, folder: Path) -> None:
         """Save tower and connector without the heads, in the plain memory layout that safetensors wants."""
         self.use_memory_format(torch.contiguous_format)

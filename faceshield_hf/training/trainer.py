@@ -9,27 +9,25 @@ Example:
     False
 """
 
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 import trl.trainer.utils as trl_utils
 from torch import nn
-from transformers import TrainingArguments
 from trl import SFTTrainer
 
 from faceshield_hf.training.losses import (
+    each_answer,
     family_index,
     judgement_mask,
     lopsided_loss,
     risk_variance,
     row_means,
 )
+from faceshield_hf.training.optimizing import learn_at, stop_at_nan
 from faceshield_hf.training.rows import LENGTH
 from faceshield_hf.training.sampler import GroupedByLength
 
@@ -93,7 +91,7 @@ class FaceShieldTrainer(SFTTrainer):
         super().__init__(*args, **kwargs)
         self.data_collator = StageCollator(self.data_collator, self.losses, self._tokenizer)
         if not self.losses.is_plain:
-            # These losses are means over rows: they must be averaged over accumulated batches.
+            # These losses are means over rows or answers: they must be averaged over accumulated batches.
             self.loss_is_scaled_for_ga = False
 
     def compute_loss(
@@ -118,35 +116,32 @@ class FaceShieldTrainer(SFTTrainer):
         with answers_scored_alone(inputs["labels"].device):
             if self.losses.is_plain or not self.model.training:
                 result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-                self._stop_at_nan(result[0] if return_outputs else result)
+                stop_at_nan(self, result[0] if return_outputs else result)
                 return result
             inputs["use_cache"] = False
             outputs = model(**inputs, fused_lm_head=True)
-        losses = -outputs.log_probs
-        rows = row_means(losses, outputs.label_mask)
-        if judgement is not None and self.losses.lopsided_alpha is not None:
-            rows = lopsided_loss(losses, judgement[:, 1:], outputs.label_mask, self.losses.lopsided_alpha)
-        loss = rows.mean()
+        losses, answer = -outputs.log_probs, outputs.label_mask
+        if judgement is None or self.losses.lopsided_alpha is None:
+            rows, values = torch.arange(len(losses), device=losses.device), row_means(losses, answer)
+        else:
+            rows, own = each_answer(answer)
+            values = lopsided_loss(losses[rows], judgement[rows, 1:], own, self.losses.lopsided_alpha)
+        loss = values.sum() / max(len(values), 1)
         self._note("mean_token_accuracy", outputs.is_top1.sum() / outputs.label_mask.sum().clamp(min=1))
         if families is not None:
-            variance = risk_variance(rows, families)
+            variance = risk_variance(values, families[rows])
             self._note("risk_variance", variance)
             loss = loss + self.losses.sare_weight * variance
-        self._stop_at_nan(loss)
+        stop_at_nan(self, loss)
         return (loss, outputs) if return_outputs else loss
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Build the optimizer, with the connector in groups of its own if it has its own learning rate."""
+        fresh = self.optimizer is None
         optimizer = super().create_optimizer(*args, **kwargs)
-        rate = self.losses.connector_learning_rate
-        if rate is None:
-            return optimizer
-        connector = {id(p) for name, p in self.model.named_parameters() if CONNECTOR in name}
-        for group in list(optimizer.param_groups):
-            own = [p for p in group["params"] if id(p) in connector]
-            if own:
-                group["params"] = [p for p in group["params"] if id(p) not in connector]
-                optimizer.add_param_group({**group, "params": own, "lr": rate})
+        if fresh and self.losses.connector_learning_rate is not None:
+            connector = [p for name, p in self.model.named_parameters() if CONNECTOR in name]
+            learn_at(optimizer, connector, self.losses.connector_learning_rate)
         return optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -166,20 +161,6 @@ class FaceShieldTrainer(SFTTrainer):
 
     def _note(self, name: str, value: torch.Tensor) -> None:
         self._metrics["train"][name].append(self.accelerator.gather(value.detach()).float().mean().item())
-
-    def _stop_at_nan(self, loss: torch.Tensor) -> None:
-        if not torch.isfinite(loss.detach()).all():
-            raise ValueError(
-                f"the loss is {loss.item()} at step {self.state.global_step + 1}: lower learning_rate "
-                f"({self.args.learning_rate}) or max_grad_norm ({self.args.max_grad_norm}), train in bf16 instead of "
-                f"fp16, and look at the data of this step. {self._last_save()}"
-            )
-
-    def _last_save(self) -> str:
-        saved = last_checkpoint(output_folder(self.args))
-        if saved is None:
-            return "Nothing was saved so far."
-        return f"The same command goes on from {saved}; delete it as well if the loss was bad before."
 
 
 @contextmanager
@@ -238,39 +219,3 @@ class StageCollator:
         if self.losses.lopsided_alpha is not None:
             batch["judgement_mask"] = judgement_mask(batch["labels"], self.tokenizer)
         return batch
-
-
-def output_folder(args: TrainingArguments) -> Path:
-    """A run's output folder.
-
-    Args:
-        args (`TrainingArguments`): which choose one themselves when none was named.
-
-    Returns:
-        `Path`: not made yet.
-    """
-    assert args.output_dir is not None
-    return Path(args.output_dir)
-
-
-def last_checkpoint(folder: str | Path) -> str | None:
-    """The newest whole checkpoint in a folder; one that a kill has cut short is passed over.
-
-    Args:
-        folder (`str` or `Path`): the run's output folder.
-
-    Returns:
-        `str`, *optional*: its path.
-    """
-
-    def step(path: Path) -> int:
-        return int(path.name.rpartition("-")[2])
-
-    found = [path for path in Path(folder).glob("checkpoint-*") if path.name.rpartition("-")[2].isdigit()]
-    for path in sorted(found, key=step, reverse=True):
-        try:  # the trainer writes this file last
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return os.fspath(path)
-    return None

@@ -236,3 +236,7 @@ def test_the_scf_recipe_runs_from_captions_to_interpretations(images, tiny_capti
     main(arguments)
     assert "[captioner] done before" in capsys.readouterr().out
     assert tree(tmp_path / "out" / "interpretations") == before
+    values["finetune"] |= {"learning_rate": 0.5}
+    (tmp_path / "scf.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ValueError, match=r"training\.learning_rate was .* and is now 0\.5"):
+        main(arguments)

@@ -207,8 +207,54 @@ def test_a_toy_run_trains_judges_and_is_not_done_twice(tmp_path, monkeypatch):
     assert not json.loads((folder / "sft" / "config.json").read_text())["use_sav"]
     monkeypatch.setattr(ablations, "launch", lambda *a: pytest.fail("trained again"))
     run_ablations(told, RECIPES)
-    with pytest.raises(ValueError, match="holds the result of other settings"):
-        run_ablations(arguments(tmp_path, seeds=[0], options={"max_steps": 2}, tables={"View": ["no view"]}), RECIPES)
+    same = {"seeds": [0], "options": short, "tables": {"View": ["no view"]}}
+    for change, message in (
+        (
+            {"options": short | {"max_steps": 2}},
+            r"holds the result of other settings \(pretrain\.max_steps was 1, is 2",
+        ),
+        ({"processes": 2}, r"\(processes was 1, is 2\)"),
+        ({"limit": 2}, r"\(judged\.limit was None, is 2\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run_ablations(arguments(tmp_path, **{**same, **change}), RECIPES)
+    write_records(tmp_path / "records", images=2)
+    with pytest.raises(ValueError, match=r"contents\.data of pretrain was '\w+', is '\w+'"):
+        run_ablations(told, RECIPES)
+
+
+def test_a_run_stopped_between_its_stages_goes_on_only_as_it_began(tmp_path, monkeypatch):
+    told = {"seeds": [0], "tables": {"View": ["plain"]}, "options": {"max_steps": 100}}
+    (tmp_path / "init").mkdir()
+    (tmp_path / "init" / "config.json").write_text("{}")
+    write_records(tmp_path / "records", images=2)
+    launched = []
+
+    def launch(folder, stage, keys, processes, recipes):
+        launched.append(stage)
+        if stage == "sft" and len(launched) == 2:
+            raise KeyboardInterrupt
+        (folder / stage).mkdir(parents=True)
+        (folder / stage / "run.json").write_text("{}")
+
+    report = {}
+    for part, key, _ in METRICS.values():
+        report.setdefault(part, {})[key] = 0.5
+    monkeypatch.setattr(ablations, "launch", launch)
+    monkeypatch.setattr(ablations, "judge_run", lambda *a: report)
+    with pytest.raises(KeyboardInterrupt):
+        run_ablations(arguments(tmp_path, **told), RECIPES)
+    with pytest.raises(ValueError, match=r"holds pretrain of a run of other settings.*max_steps was 100, is 400"):
+        run_ablations(arguments(tmp_path, **told | {"options": {"max_steps": 400}}), RECIPES)
+    (tmp_path / "init" / "config.json").write_text('{"other": 1}')
+    with pytest.raises(ValueError, match=r"contents\.base was"):
+        run_ablations(arguments(tmp_path, **told), RECIPES)
+    (tmp_path / "init" / "config.json").write_text("{}")
+    run_ablations(arguments(tmp_path, **told), RECIPES)
+    assert launched == ["pretrain", "sft", "sft"]
+    result = json.loads((run_folder(arguments(tmp_path, **told), "plain", 0) / "result.json").read_text())
+    assert result["settings"]["processes"] == 1
+    assert set(result["settings"]["contents"]) == {"base", "data of pretrain", "data of sft"}
 
 
 @pytest.mark.slow

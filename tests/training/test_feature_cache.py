@@ -10,7 +10,9 @@ import torch
 
 pytest.importorskip("trl", reason="needs the train extra")
 
+from test_prompts import READER, reader
 from tiny import face, tiny_model, tiny_processor
+from transformers import SiglipTextConfig
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from faceshield_hf import savp_faceshield
@@ -61,6 +63,13 @@ def collator(processor):
     return DataCollatorForVisionLanguageModeling(processor=processor, completion_only_loss=True)
 
 
+TOWER = SiglipTextConfig(**READER, bos_token_id=None, eos_token_id=None, pad_token_id=0)
+OTHER_QUESTION = (
+    {"pvtm_prompt_source": "text_tower", "prompt_tower_config": TOWER, "vision_token_budget": 3},
+    {"prompt_length": READER["max_position_embeddings"], "prompt_reader": reader(), "vision_token_budget": 3},
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "settings"),
     [
@@ -69,8 +78,9 @@ def collator(processor):
         ({"connector": "gac", "gac_num_queries": 6}, {"num_query_tokens": 6}),
         ({"projector_downsample": 2}, {"projector_downsample": 2}),
         ({"vision_token_budget": 3}, {"vision_token_budget": 3}),
+        OTHER_QUESTION,
     ],
-    ids=["mlp", "rgb only", "gac", "folded", "budget"],
+    ids=["mlp", "rgb only", "gac", "folded", "budget", "text tower"],
 )
 def test_a_batch_from_the_cache_gives_the_loss_of_the_pictures(records, tmp_path, changes, settings):
     model, processor = frozen(**changes), tiny_processor(**settings)
@@ -79,7 +89,9 @@ def test_a_batch_from_the_cache_gives_the_loss_of_the_pictures(records, tmp_path
     from_pictures = collator(processor)([dataset[i] for i in range(6)])
     from_cache = FeatureCollator(collator(processor), cache)([keyed[i] for i in range(6)])
     assert "pixel_values" not in from_cache
-    for name in ("input_ids", "attention_mask", "labels"):
+    same = {"input_ids", "attention_mask", "labels", "prompt_input_ids"} & set(from_pictures)
+    assert ("prompt_input_ids" in same) == ("prompt_length" in settings)
+    for name in same:
         assert torch.equal(from_cache[name], from_pictures[name]), name
     assert model(**from_cache).loss.item() == pytest.approx(model(**from_pictures).loss.item(), rel=1e-3)
 

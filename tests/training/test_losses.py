@@ -7,6 +7,7 @@ from tiny import tiny_processor
 from faceshield_hf.tasks_faceshield import QUESTIONS, AttackType, Box, ChainOfThought, Task, Verdict, format_answer
 from faceshield_hf.training.losses import (
     FAMILIES,
+    each_answer,
     family_index,
     judgement_mask,
     judgement_span,
@@ -38,6 +39,13 @@ def test_long_interpretations_do_not_outweigh_the_judgement():
     few = lopsided_loss(torch.tensor([[3.0, 1.0, 0.0, 0.0]]), one, torch.tensor([[True, True, False, False]]))
     many = lopsided_loss(torch.tensor([[3.0, 1.0, 1.0, 1.0]]), one, torch.ones(1, 4, dtype=torch.bool))
     assert few.item() == many.item() == pytest.approx(0.7 * 3 + 0.3 * 1)
+
+
+def test_rows_are_parted_into_their_answers():
+    answer = torch.tensor([[1, 1, 0, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 1]], dtype=torch.bool)
+    rows, own = each_answer(answer)
+    assert rows.tolist() == [0, 0, 2, 2]
+    assert [mask.nonzero().flatten().tolist() for mask in own] == [[0, 1], [3], [1], [4]]
 
 
 def test_a_row_without_tokens_costs_nothing():
@@ -82,6 +90,17 @@ ANSWERS = [
     (Task.COT, SPOOF, "The face in the image is a spoof (Print)."),
     (Task.DESCRIBE, REAL, ""),
 ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["evenly lit, and its pores show", "a little dark", "real-looking", "an old photo of an attack", "turned aside"],
+)
+def test_what_is_said_of_the_face_before_the_verdict_is_no_judgement(words):
+    verdict = Verdict(label="spoof", explanation=f"The face in the image is {words}.")
+    start, end = judgement_span(format_answer(verdict, Task.REASONING))
+    assert format_answer(verdict, Task.REASONING)[start:end] == "the face in the image is a spoof."
+    assert judgement_span(f"The face in the image is {words}.") == (0, 0)
 
 
 @pytest.mark.parametrize(("task", "verdict", "expected"), ANSWERS, ids=[f"{t}-{v.label}" for t, v, _ in ANSWERS])

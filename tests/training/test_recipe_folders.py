@@ -1,6 +1,7 @@
 """Every folder of recipes runs from its first YAML to its last, for two steps, on tiny models of the same classes."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -73,9 +74,13 @@ def test_a_folder_runs_from_its_first_yaml_to_its_last(folder, parts, tmp_path, 
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
+STAGES = [RECIPES / name / f"{stage}.yaml" for name, stages in FOLDERS.items() for stage in stages]
+STAGES += [RECIPES / "faceshield-tiny" / f"{stage}.yaml" for stage in ("tower", "pretrain", "sft")]
+
+
 @pytest.mark.parametrize(
     "path",
-    [path for name in FOLDERS for path in sorted((RECIPES / name).glob("*.yaml"))],
+    [path for name in (*FOLDERS, "faceshield-tiny") for path in sorted((RECIPES / name).glob("*.yaml"))],
     ids=lambda path: f"{path.parent.name}/{path.name}",
 )
 def test_keys_stand_in_order_inside_their_blocks_and_the_hardware_comes_first(path):
@@ -83,11 +88,45 @@ def test_keys_stand_in_order_inside_their_blocks_and_the_hardware_comes_first(pa
     assert text.startswith("# ")
     for block in text.split("\n\n"):
         keys = [line.split(":")[0] for line in block.splitlines() if line and not line.startswith(("#", " "))]
-        assert len(keys) == len(set(keys))
-    if path.name not in ("compose.yaml", "grpo.yaml"):
-        told = yaml.safe_load(text)
-        assert told["max_length"] is None
-        assert told["seed"] == 0
+        assert keys == sorted(set(keys))
+    if path in STAGES:
+        assert "GPU" in text.splitlines()[0] or "CPU" in text.splitlines()[0]
+        assert yaml.safe_load(text)["seed"] == 0
+    if path in STAGES and path.stem not in ("grpo", "tower"):
+        assert yaml.safe_load(text)["max_length"] is None
+
+
+def made_folders():
+    """Folders of records that shipped commands write when they are given their YAML alone, and the tasks in each."""
+    made = {}
+    for path in (RECIPES / "build-dataset").glob("*.yaml"):
+        told = yaml.safe_load(path.read_text())
+        if path.stem == "scf":  # recipes/scf.py works in `out` and leaves the records in one of its folders
+            made[f"{told['out']}/interpretations"] = {"fine"}
+        else:
+            made[told["out"]] = set(told["tasks"])
+    tiny = yaml.safe_load((RECIPES / "faceshield-tiny" / "make.yaml").read_text())["out"]
+    made |= {f"{tiny}/records/pretrain": {"describe", "localization"}, f"{tiny}/records/sft": set()}
+    for script, folders in (("scf", ["interpretations"]), ("make_tiny", ["pretrain", "sft"])):
+        text = (RECIPES / f"{script}.py").read_text()
+        assert all(f'"{folder}"' in text for folder in folders)
+    return made
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_the_data_of_every_stage_is_what_a_shipped_command_writes(path):
+    told, made = yaml.safe_load(path.read_text()), made_folders()
+    if path.stem == "tower":  # images, not records
+        return
+    assert told["data"] in made
+    assert set(told.get("tasks", ())) <= made[told["data"]]
+    commands = (path.parent / "README.md").read_text()
+    named = {part.split()[0] for part in commands.split("--data ")[1:]}
+    assert named <= set(made)
+    if not named:  # nothing is given beside the YAML, so the README says how its folder is made
+        built = [f"build-dataset/{recipe.name}" for recipe in (RECIPES / "build-dataset").glob("*.yaml")]
+        makers = [recipe for recipe in built if recipe in commands] + ["make_tiny.py"] * ("make_tiny.py" in commands)
+        assert any(Path(maker).stem in (Path(told["data"]).name, "make_tiny") for maker in makers)
 
 
 def test_progressive_learning_keeps_the_encoder_and_starts_the_rest_anew(parts, tmp_path, monkeypatch):

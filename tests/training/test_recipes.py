@@ -1,7 +1,10 @@
 """Every YAML of the embedded checkpoint and of accelerate is read by its parser, and unknown keys are refused."""
 
+import ast
 import dataclasses
+import re
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,94 @@ def test_a_folder_of_other_settings_is_not_gone_on_with(monkeypatch, tmp_path):
     make_tiny.keep_settings(make_tiny.MakeArguments(faces="faces", processes=1), tmp_path)
     with pytest.raises(ValueError, match="another unseen_domain: choose another `out`"):
         make_tiny.keep_settings(make_tiny.MakeArguments(faces="faces", unseen_domain="B"), tmp_path)
+
+
+def test_a_short_trial_is_not_taken_for_the_real_run(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import make_tiny
+
+    make_tiny.keep_settings(make_tiny.MakeArguments(faces="faces", stage_options=["--max_steps=2"]), tmp_path / "out")
+    with pytest.raises(ValueError, match="another stage_options: choose another `out`"):
+        make_tiny.keep_settings(make_tiny.MakeArguments(faces="faces"), tmp_path / "out")
+
+
+def test_a_stages_changed_yaml_makes_another_run_and_a_comment_does_not(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import make_tiny
+
+    for name in ("tower", "pretrain", "sft"):
+        (tmp_path / f"{name}.yaml").write_text((TINY / f"{name}.yaml").read_text())
+    monkeypatch.setattr(make_tiny, "stage_yaml", lambda name: tmp_path / f"{name}.yaml")
+    arguments = make_tiny.MakeArguments(faces="faces")
+    make_tiny.keep_settings(arguments, tmp_path / "out")
+    text = (tmp_path / "sft.yaml").read_text()
+    (tmp_path / "sft.yaml").write_text("# Said otherwise\n" + text)
+    make_tiny.keep_settings(arguments, tmp_path / "out")
+    (tmp_path / "sft.yaml").write_text(text.replace("learning_rate: 1.0e-3", "learning_rate: 2.0e-3"))
+    with pytest.raises(ValueError, match=r"another sft\.yaml: choose"):
+        make_tiny.keep_settings(arguments, tmp_path / "out")
+
+
+def test_the_language_model_starts_from_the_seed(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import make_tiny
+    import torch
+
+    def first(*args, **kwargs):
+        raise RuntimeError("the tower is loaded")
+
+    for stage in ("pretrain", "sft"):
+        (tmp_path / "records" / stage).mkdir(parents=True)
+        (tmp_path / "records" / stage / "train.jsonl").write_text("")
+    monkeypatch.setattr(make_tiny, "train_tokenizer", lambda texts: None)
+    monkeypatch.setattr(make_tiny, "tiny_processor", lambda tokenizer: None)
+    monkeypatch.setattr("transformers.MobileNetV2Model.from_pretrained", first)
+    with pytest.raises(RuntimeError, match="the tower is loaded"):
+        make_tiny.make_initial(make_tiny.MakeArguments(faces="faces", seed=5), tmp_path)
+    assert torch.initial_seed() == 5
+
+
+def test_a_package_that_the_report_needs_is_asked_for_before_the_first_step(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(RECIPES))
+    import make_tiny
+
+    found = metadata.version
+
+    def version(name):
+        if name == "sacrebleu":
+            raise metadata.PackageNotFoundError(name)
+        return found(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    with pytest.raises(SystemExit, match=r'needs sacrebleu: pip install "faceshield-hf\[train,eval\]"'):
+        make_tiny.main(make_tiny.MakeArguments(faces="faces", out=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("script", ["make_tiny", "evaluate"])
+def test_the_header_names_the_extras_that_a_report_needs(script):
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
+    extras = tomllib.loads((RECIPES.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    header = (RECIPES / f"{script}.py").read_text().split("# ///")[1]
+    named = re.search(r"faceshield-hf\[([\w,]+)\]", header)[1].split(",")
+    brought = {re.split("[><=]", package)[0] for extra in named for package in extras[extra]}
+    optional = {re.split("[><=]", package)[0] for extra in ("train", "eval") for package in extras[extra]}
+    modules = {"sklearn": "scikit-learn", "yaml": "pyyaml", "rouge_score": "rouge-score"}
+    files = (RECIPES.parent / "faceshield_hf" / "evaluation").glob("*.py")
+    imported = {
+        name.split(".")[0]
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    needed = {modules.get(name, name) for name in imported} & optional
+    assert {"matplotlib", "sacrebleu", "scipy"} <= needed <= brought
 
 
 @pytest.mark.parametrize("path", sorted((RECIPES / "accelerate").glob("*.yaml")), ids=lambda path: path.name)

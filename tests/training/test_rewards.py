@@ -67,9 +67,18 @@ def test_boxes_earn_their_overlap_over_the_greater_number_of_boxes():
     )
     real = "There is no spoof area: the face in the image is real."
     truth = [[box(0, 0, 0.5, 0.5)], [box(0, 0, 0.5, 0.5)], [box(0, 0, 1.0, 0.5)], [], [box(0, 0, 1, 1)], []]
-    found = box_reward(completions=said(half, two, half, real, real, half), task=["localization"] * 6, boxes=truth)
+    label = ["real" if not boxes else "spoof" for boxes in truth]
+    answers = said(half, two, half, real, real, half)
+    found = box_reward(completions=answers, task=["localization"] * 6, label=label, boxes=truth)
     # the whole box; one of two right; half the area; rightly none; wrongly none; one on a live face
     assert found == pytest.approx([1.0, 0.5, 0.5, 1.0, 0.0, 0.0], abs=0.01)
+
+
+def test_an_attack_without_a_recorded_place_earns_nothing_for_being_called_real():
+    real = "There is no spoof area: the face in the image is real."
+    unclear = "The spoof area is unclear."
+    asked = {"task": ["localization"] * 2, "label": ["spoof"] * 2, "boxes": [[], []]}
+    assert box_reward(completions=said(real, unclear), **asked) == [None, None]
 
 
 def test_words_that_claim_the_opposite_of_the_verdict_earn_nothing():
@@ -83,5 +92,5 @@ def test_words_that_claim_the_opposite_of_the_verdict_earn_nothing():
 def test_rewards_that_a_task_can_not_earn_are_left_out():
     asked = {"completions": said("The face in the image is real."), "task": ["coarse"]}
     assert type_reward(**asked, attack_type=["Bonafide"]) == [None]
-    assert box_reward(**asked, boxes=[[]]) == [None]
+    assert box_reward(**asked, label=["real"], boxes=[[]]) == [None]
     assert agreement_reward(**asked) == [None]

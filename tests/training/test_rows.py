@@ -1,5 +1,6 @@
 """Training data that can't teach is refused before the first step; questions about one image can share a row."""
 
+import io
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from tiny import face
 
 pytest.importorskip("datasets", reason="needs the train extra")
 
-from faceshield_hf.training.rows import group_by_image, load_prompts, load_rows
+from faceshield_hf.training.rows import group_by_image, join_questions, load_prompts, load_rows
 
 
 REAL, SPOOF = "The face in the image is real.", "The face in the image is a spoof."
@@ -85,6 +86,29 @@ def test_questions_about_one_image_share_a_row_and_none_is_lost(write):
     assert sorted(q for asked in turns for q in asked) == ["q0", "q1", "q2", "q9"]
     assert [turn["role"] for turn in joined[0]["messages"]] == ["user", "assistant"] * 2
     assert joined["attack_type"][:] == ["Bonafide", "Bonafide", "Print"]
+
+
+def test_images_inside_a_data_set_are_known_by_a_hash_and_not_kept(monkeypatch):
+    import datasets
+
+    def encoded(i):
+        buffer = io.BytesIO()
+        face(i).save(buffer, "PNG")
+        return {"bytes": buffer.getvalue(), "path": None}
+
+    turns = {"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": REAL}]}
+    made = [{"image": encoded(i), **turns} for i in (0, 1, 0)]
+    table = datasets.Dataset.from_list(made).cast_column("image", datasets.Image())
+    named = []
+
+    def grouped(images, *rest):
+        named.extend(images)
+        return group_by_image(images, *rest)
+
+    monkeypatch.setattr("faceshield_hf.training.rows.group_by_image", grouped)
+    assert len(join_questions(table, 2)) == 2
+    assert [len(name) for name in named] == [32] * 3
+    assert named[0] == named[2] != named[1]
 
 
 def test_questions_of_some_tasks_stay_alone(write):

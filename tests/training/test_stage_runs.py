@@ -24,7 +24,6 @@ from transformers import AutoModel
 
 from faceshield_hf import FaceShieldForConditionalGeneration
 from faceshield_hf.tasks_faceshield import Task
-from faceshield_hf.training.trainer import last_checkpoint
 
 
 pytest_plugins = ["hub_server"]
@@ -57,15 +56,6 @@ def test_a_kill_in_the_middle_of_an_epoch_changes_nothing(start, tmp_path, monke
     (tmp_path / "cut" / "checkpoint-99" / "trainer_state.json").write_text('{"epoch": 0.')
     run(monkeypatch, start, tmp_path / "cut", *steps)
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
-
-
-def test_the_newest_whole_checkpoint_is_found(tmp_path):
-    for step, state in ((2, "{}"), (10, "{}"), (30, '{"cut'), (40, None)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if state is not None:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
-    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
-    assert last_checkpoint(tmp_path / "nowhere") is None
 
 
 # Without masking, since each process draws its own: then the losses must be equal.
@@ -166,6 +156,9 @@ def test_a_run_leaves_its_record_and_a_card_with_metrics(start, lora):
             assert heading in card.text
         assert str(start) not in card.content
         assert "SFT" not in card.text
+        assert "| LoRA | rank 16, alpha 32 |" in card.text
+        assert ("'s LoRA adapter" in card.text) == (library == "peft")
+        assert json.loads((folder / "run.json").read_text())["model"]["use_peft"]
 
 
 def test_every_checkpoint_tells_how_it_was_made(start, tmp_path, monkeypatch):

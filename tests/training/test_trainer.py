@@ -62,6 +62,24 @@ def test_the_lopsided_loss_with_equal_risks_is_what_the_formulas_say(start, tmp_
     assert risk_variance(rows, batch["families"]).item() > 0
 
 
+def test_the_lopsided_loss_of_joined_questions_is_the_mean_over_answers(start, tmp_path, monkeypatch):
+    built = trainer(start, monkeypatch, tmp_path, LossArguments(lopsided_alpha=0.7), questions_per_row=2)
+    rows = [built.train_dataset[i] for i in range(2)]
+    rows[1] = rows[1] | {"messages": rows[1]["messages"][:2]}  # two answers in the first row, one in the second
+    batch = built.data_collator(rows)
+    losses, answer = token_losses(built, batch)
+    judgement, values = batch["judgement_mask"][:, 1:], []
+    for row in range(2):
+        places = answer[row].nonzero().flatten()
+        for one in torch.tensor_split(places, (places.diff() > 1).nonzero().flatten() + 1):
+            judged, rest = one[judgement[row, one]], one[~judgement[row, one]]
+            values.append(0.7 * losses[row, judged].mean() + 0.3 * losses[row, rest].mean())
+    assert len(values) == 3
+    built.model.train()
+    found = built.compute_loss(built.model, dict(batch))
+    assert found.item() == pytest.approx((sum(values) / 3).item(), rel=1e-4)
+
+
 def test_the_plain_loss_is_the_mean_over_tokens(start, tmp_path, monkeypatch):
     built = trainer(start, monkeypatch, tmp_path, LossArguments())
     batch = built.data_collator([built.train_dataset[i] for i in (0, 2)])
