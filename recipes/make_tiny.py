@@ -27,11 +27,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from faceshield_hf.cli.common import require
 from faceshield_hf.data.instruct.build import build_records, write_records
 from faceshield_hf.data.samples import Sample, read_samples
 from faceshield_hf.data.simulate import DOMAINS, list_faces, simulate_folder
 from faceshield_hf.detector import FaceShield
+from faceshield_hf.evaluation.command import check_packages
 from faceshield_hf.evaluation.command import main as evaluate
 from faceshield_hf.evaluation.evaluate import judge
 from faceshield_hf.hub import write_model_card
@@ -107,7 +107,10 @@ SFT_TASKS = {  # beside the questions of where, which every image gets
 
 def main(arguments: MakeArguments) -> None:
     """Run every step that is not done yet."""
-    check_packages()
+    try:
+        check_packages()  # the report's: it is the last step
+    except ModuleNotFoundError as error:
+        raise SystemExit(str(error)) from None
     out = Path(arguments.out)
     keep_settings(arguments, out)
     steps: list[tuple[str, Callable[[], None]]] = [
@@ -132,19 +135,6 @@ def main(arguments: MakeArguments) -> None:
         run()
         write_json(mark, {"minutes": round((time.time() - start) / 60, 1)})
         print(f"[{name}] {(time.time() - start) / 60:.1f} minutes", flush=True)
-
-
-def check_packages() -> None:
-    """Stop before the first step where the report, the last one, would find a package missing.
-
-    Raises:
-        SystemExit: in one line, with the command that installs it.
-    """
-    for package in ("trl", "matplotlib", "rouge-score", "sacrebleu", "nltk"):
-        try:
-            require(package, "train,eval", "make_tiny.py")
-        except ValueError as error:
-            raise SystemExit(str(error)) from None
 
 
 def keep_settings(arguments: MakeArguments, out: Path) -> None:

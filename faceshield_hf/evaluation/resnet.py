@@ -30,6 +30,7 @@ from faceshield_hf.image_input_faceshield import to_rgb_image
 from faceshield_hf.image_processing_faceshield import FaceShieldImageProcessor
 from faceshield_hf.tasks_faceshield import AttackType, Task, Verdict, format_answer
 from faceshield_hf.training.augment import augment
+from faceshield_hf.training.resuming import last_checkpoint
 
 
 TYPES = tuple(AttackType)
@@ -91,7 +92,6 @@ def train_resnet(
         ValueError: for an unknown size, an image that can't be read, or a folder that belongs to another training.
     """
     from transformers import Trainer, TrainingArguments, set_seed
-    from transformers.trainer_utils import get_last_checkpoint
 
     learnt = json.dumps([[str(sample.path), sample.attack_type.value] for sample in train])
     settings = {"model": model, "revision": revision, "epochs": epochs, "batch_size": batch_size}
@@ -120,7 +120,7 @@ def train_resnet(
     )
     trainer = Trainer(model=network, args=arguments, train_dataset=_TypedImages(train, processor, seed))
     Path(arguments.output_dir or folder).mkdir(parents=True, exist_ok=True)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(arguments.output_dir)))
+    trainer.train(resume_from_checkpoint=last_checkpoint(str(arguments.output_dir)))
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         partial = Path(folder) / "model.partial"
