@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_bad_input import encoded, png_header
+from test_image_input import EPS
 from typer.testing import CliRunner
 
 from faceshield_hf.cli import app
@@ -180,6 +181,7 @@ def test_the_sampled_answer_depends_on_the_seed_alone(http, photo_url):
         ("data:image/png;base64,%%%%", "expected data:image"),
         ("data:image/png;base64," + base64.b64encode(b"no image").decode(), "not an image"),
         ("data:image/png;base64,", "image"),
+        ("data:image/png;base64," + base64.b64encode(EPS).decode(), "not an image that can be read here"),
         ("data:image/tiff;base64," + base64.b64encode(NOT_NUMBERS).decode(), "NaN or infinite"),
         (
             "data:image/png;base64," + base64.b64encode(png_header(20_000, 20_000)).decode(),
