@@ -6,7 +6,7 @@
 | `POST /v1/analyze` | one image, one typed verdict |
 | `GET /v1/models` | the one model |
 | `GET /health` | 200 while the process lives |
-| `GET /ready` | 200 when it takes requests; 503 while it loads, is full, or stops |
+| `GET /ready` | 200 when it takes requests; 503 while it loads or is full |
 
 Nothing of a request is stored or logged but its path.
 
