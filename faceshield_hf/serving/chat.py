@@ -47,7 +47,8 @@ class Chat:
     """Answers conversations, one at a time.
 
     A request counts until the model has done with it, whoever still listens: threads can't be stopped from outside, so
-    that those who hang up and come again would otherwise pile up work behind the queue's back. `load` is how many count.
+    that those who hang up and come again would otherwise pile up work behind the queue's back. `load` says how many
+    count.
 
     Args:
         shield ([`FaceShield`]): whose model and processor answer.
