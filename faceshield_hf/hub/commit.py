@@ -140,9 +140,9 @@ def push(plan: Plan, update: bool = False, message: str | None = None, token: st
         _set_variables(api, plan)
     except Exception as error:  # as above
         raise ValueError(
-            f"the files are in {plan.repo_id}, commit {done.oid}, but its variables ({', '.join(plan.variables)}) could "
-            f"not be set ({' '.join(str(error).split()) or type(error).__name__}): run the same command again, with "
-            "--update"
+            f"the files are in {plan.repo_id}, commit {done.oid}, but its variables ({', '.join(plan.variables)}) "
+            f"could not be set ({' '.join(str(error).split()) or type(error).__name__}): run the same command again, "
+            "with --update"
         ) from error
     return Pushed(f"{api.endpoint}/{'' if plan.kind == 'model' else plan.kind + 's/'}{plan.repo_id}", done.oid)
 
