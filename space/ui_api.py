@@ -2,7 +2,7 @@
 
 Each has a validator that looks at the values before the call joins the queue, so that a wrong call costs nothing and
 is told what is wrong (HTTP 422). Validators run for many callers at once: of a photo they read the header alone, and
-what is damaged behind it is told by the call itself. Components stand behind the parameters: through them Gradio itself
+what is damaged behind it is told by the call itself. Components stand behind the parameters: through them Gradio
 checks that a file is the caller's upload and no other file of the server.
 
 Example:

@@ -88,7 +88,8 @@ class Chat:
         self.load += 1
         work = asyncio.create_task(self._work(body, request_id, model, begun))
         try:
-            await asyncio.wait({work, begun}, timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {work, begun}
+            await asyncio.wait(either, timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED)
             if begun.done():
                 return _Stream(begun.result().body_iterator, work, model.stop.set)
             if work.done():
