@@ -87,6 +87,7 @@ class Chat:
         begun: asyncio.Future[StreamingResponse] = asyncio.get_running_loop().create_future()
         self.load += 1
         work = asyncio.create_task(self._work(body, request_id, model, begun))
+        work.add_done_callback(self._count_down)  # not by the task itself: one that is cancelled at once never runs
         try:
             either: set[asyncio.Future[Any]] = {work, begun}
             await asyncio.wait(either, timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -104,17 +105,17 @@ class Chat:
         self, body: dict[str, Any], request_id: str, model: "_Model", begun: "asyncio.Future[StreamingResponse]"
     ) -> JSONResponse | StreamingResponse:
         """See one request through, from its arrival to the end of what the model does for it."""
+        response = await self._begin(body, request_id, model)
         try:
-            response = await self._begin(body, request_id, model)
-            try:
-                if isinstance(response, StreamingResponse):
-                    begun.set_result(response)
-                    await _to_its_end(model.ended.wait())
-                return response
-            finally:
-                self._turn.release()
+            if isinstance(response, StreamingResponse):
+                begun.set_result(response)
+                await _to_its_end(model.ended.wait())
+            return response
         finally:
-            self.load -= 1
+            self._turn.release()
+
+    def _count_down(self, work: "asyncio.Task[Any]") -> None:
+        self.load -= 1
 
     async def _begin(self, body: dict[str, Any], request_id: str, model: "_Model") -> JSONResponse | StreamingResponse:
         """Wait for its turn and start; the turn is kept when it comes to an answer."""

@@ -121,6 +121,19 @@ def test_many_who_hang_up_pile_up_no_work(shared_shield, writing):
     assert writing.calls == 1
 
 
+def test_who_hangs_up_at_once_is_counted_down(shared_shield):
+    async def main():
+        chat = Chat(shared_shield, Limits())
+        for loops in range(6):
+            asked = asyncio.ensure_future(chat.answer(QUESTION, "1"))
+            for _ in range(loops):
+                await asyncio.sleep(0)
+            asked.cancel()
+            await until(lambda: chat.load == 0)
+
+    asyncio.run(main())
+
+
 def test_an_image_that_is_still_unpacked_keeps_its_room(shared_shield, monkeypatch, photo_url):
     go_on = threading.Event()
 
