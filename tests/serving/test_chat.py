@@ -59,15 +59,19 @@ async def hang_up(chat, writing):
 
 
 async def wait_too_long(chat, writing):
-    chat.limits = Limits(queue=2, timeout=0.3)
-    with pytest.raises(RefusedError) as caught:
-        await asyncio.wait_for(chat.answer(QUESTION, "1"), 5)
-    assert caught.value.status == 504
+    for seconds in (0.3, 1, 3, 10):  # on a busy machine a short time may be over before the model is asked
+        chat.limits = Limits(queue=2, timeout=seconds)
+        with pytest.raises(RefusedError) as caught:
+            await asyncio.wait_for(chat.answer(QUESTION, "1"), 2 * seconds + 5)
+        assert caught.value.status == 504
+        if writing.calls:
+            break
     chat.limits = Limits(queue=2)
 
 
 async def leave_a_stream_before_its_first_word(chat, writing):
     response = await chat.answer(QUESTION | {"stream": True}, "1")
+    await until(lambda: writing.calls == 1)
 
     async def gone(*message):
         return {"type": "http.disconnect"}
@@ -106,6 +110,7 @@ async def rush(chat, writing, refused):
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert sum(isinstance(result, RefusedError) for result in results) == refused
+    await until(lambda: chat.load == 1)  # who waited is gone, what runs goes on
 
 
 def test_many_who_hang_up_pile_up_no_work(shared_shield, writing):
