@@ -22,6 +22,9 @@ from faceshield_hf.scoring_faceshield import split_answers
 from faceshield_hf.tasks_faceshield import QUESTIONS, Task
 
 
+_TASK_QUESTIONS = frozenset(wordings[0] for wordings in QUESTIONS.values())
+
+
 class Asker:
     """A model and its processor, and what they answered before. Threads may share it.
 
@@ -84,16 +87,16 @@ class Asker:
         """
         return self._padded([question], features)
 
-    def prompt_length(self, task: Task) -> int:
-        """Count the tokens of a task's prompt, image included.
+    def prompt_length(self, question: str) -> int:
+        """Count the tokens of a question's prompt, image included.
 
         Args:
-            task (`Task`): the task.
+            question (`str`): its words.
 
         Returns:
             `int`: the number.
         """
-        return len(self._prompt(QUESTIONS[task][0]))
+        return len(self._prompt(question))
 
     def generation(self) -> dict[str, Any]:
         """Say how `generate` answers: greedy, up to the end of the turn.
@@ -146,17 +149,21 @@ class Asker:
     def _prompt(self, question: str) -> list[int]:
         """Token ids of a question about one image; they are the same for every image."""
         key = question, self.processor.num_image_tokens
-        if key not in self._prompts:
-            content = [{"type": "image"}, {"type": "text", "text": question}]
-            text = self.processor.apply_chat_template(
-                [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-            )
-            placeholders = self.processor.image_token * self.processor.num_image_tokens
-            # The chat template wrote the special tokens.
-            self._prompts[key] = self.processor.tokenizer(
-                text.replace(self.processor.image_token, placeholders), add_special_tokens=False
-            )["input_ids"]
-        return self._prompts[key]
+        if key in self._prompts:
+            return self._prompts[key]
+        content = [{"type": "image"}, {"type": "text", "text": question}]
+        text = self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+        placeholders = self.processor.image_token * self.processor.num_image_tokens
+        # The chat template wrote the special tokens.
+        prompt: list[int] = self.processor.tokenizer(
+            text.replace(self.processor.image_token, placeholders), add_special_tokens=False
+        )["input_ids"]
+        # The tasks' own questions come again with every image; of the words of callers there is no end.
+        if question in _TASK_QUESTIONS:
+            self._prompts[key] = prompt
+        return prompt
 
     def _padded(self, questions: list[str], features: FaceShieldImageFeatures) -> dict[str, Any]:
         """Every question about every image, padded on the left; the rows of an image stand together."""

@@ -100,10 +100,11 @@ def load_checkpoint(
         `tuple[FaceShieldForConditionalGeneration, FaceShieldProcessor]`: the model in eval mode, and its processor.
 
     Raises:
-        ValueError: when a file is broken, weights are missing or of another shape, pictures would be larger than any
-            tower's, or the model and the processor do not belong together.
+        ValueError: when there is no such device, a file is broken, weights are missing or of another shape, pictures
+            would be larger than any tower's, the model and the processor do not belong together, or the model does not
+            fit onto the device.
     """
-    device = torch.device(best_device() if device is None else device)
+    device = torch.device(best_device()) if device is None else _checked_device(device)
     if folder != EMBEDDED_CHECKPOINT:  # a quarter of a second that the package's own files need not spend
         check_sizes(folder)
     if dtype is None:
@@ -135,7 +136,13 @@ def load_checkpoint(
             f"{folder}: the processor writes <image> as token {processor.image_token_id}, the model expects "
             f"{model.config.image_token_id}: save the model and its processor into one folder"
         )
-    return model.to(device).eval(), processor
+    try:
+        model = model.to(device)
+    except RuntimeError as error:  # no memory left, above all
+        raise ValueError(
+            f"the checkpoint {folder} can't be moved to the device {device}: {_first_line(error)}"
+        ) from error
+    return model.eval(), processor
 
 
 def set_token_budget(
@@ -233,6 +240,25 @@ def _without_origin(settings: Any) -> Any:
     if isinstance(settings, Mapping):
         return {name: _without_origin(value) for name, value in settings.items() if name not in _ORIGIN}
     return settings
+
+
+def _checked_device(device: str | torch.device) -> torch.device:
+    """Find a device before gigabytes are read for it."""
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    # Each backend says in its own way that it is not there: RuntimeError, AssertionError, NotImplementedError...
+    except Exception as error:
+        raise ValueError(
+            f"got device {str(device)!r}: expected cpu, cuda, mps or another that this machine and its PyTorch have "
+            f"({_first_line(error)})"
+        ) from error
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    """The beginning of a message of PyTorch's, which may go on for pages."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _download(repo_id: str, revision: str | None) -> Path:

@@ -7,7 +7,14 @@ Example:
     'spoof'
 """
 
-from faceshield_hf.decision_faceshield import TASKS, compose, decide
+from faceshield_hf.decision_faceshield import (
+    MAX_NEW_TOKENS,
+    TASKS,
+    checked_tasks,
+    checked_threshold,
+    compose,
+    decide,
+)
 
 
-__all__ = ["TASKS", "compose", "decide"]
+__all__ = ["MAX_NEW_TOKENS", "TASKS", "checked_tasks", "checked_threshold", "compose", "decide"]

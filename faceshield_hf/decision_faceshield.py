@@ -21,6 +21,7 @@ Example:
     'real'
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .tasks_faceshield import AttackType, Box, Task, Verdict, parse_answer
@@ -28,6 +29,49 @@ from .tasks_faceshield import AttackType, Box, Task, Verdict, parse_answer
 
 TASKS = (Task.COARSE, Task.FINE, Task.REASONING, Task.LOCALIZATION)
 """What is asked about an image unless told otherwise: the paper's four tasks."""
+MAX_NEW_TOKENS = {
+    Task.DESCRIBE: 160,
+    Task.COARSE: 24,
+    Task.FINE: 128,
+    Task.REASONING: 256,
+    Task.LOCALIZATION: 160,
+    Task.COT: 768,
+}
+"""Tokens that an answer may take: several times what the grammar needs, so that only a model that rambles is cut."""
+
+
+def checked_tasks(tasks: Sequence[Task | str] | str) -> tuple[Task, ...]:
+    """Read what a caller wants to ask.
+
+    Args:
+        tasks (`Sequence[Task | str]` or `str`): tasks or their names, or a single one.
+
+    Returns:
+        `tuple[Task, ...]`: each once, in the order given.
+
+    Raises:
+        ValueError: when one is unknown.
+    """
+    known = [task.value for task in Task]
+    named = (tasks,) if isinstance(tasks, str) else tuple(tasks)
+    for task in named:
+        if task not in known:
+            raise ValueError(f"unknown task {task!r}: expected of {', '.join(known)}")
+    return tuple(dict.fromkeys(Task(task) for task in named))
+
+
+def checked_threshold(threshold: float) -> float:
+    """Refuse a threshold that is none, and give back any other.
+
+    Args:
+        threshold (`float`): 0..1.
+
+    Raises:
+        ValueError: when it is outside, or no number.
+    """
+    if not 0 <= threshold <= 1:  # NaN fails too
+        raise ValueError(f"got threshold {threshold}: expected a number from 0 to 1")
+    return threshold
 
 
 def decide(score: float, threshold: float, margin: float = 0.0) -> str:

@@ -25,8 +25,8 @@ from PIL import Image
 
 from faceshield_hf.asking import Asker
 from faceshield_hf.checkpoints import load_checkpoint, resolve_checkpoint, set_token_budget
-from faceshield_hf.decision import TASKS, compose
-from faceshield_hf.image_input_faceshield import to_rgb_image
+from faceshield_hf.decision import MAX_NEW_TOKENS, TASKS, checked_tasks, checked_threshold, compose
+from faceshield_hf.image_input_faceshield import to_local_rgb_image
 from faceshield_hf.modeling_faceshield import FaceShieldForConditionalGeneration
 from faceshield_hf.outputs_faceshield import FaceShieldImageFeatures
 from faceshield_hf.processing_faceshield import FaceShieldProcessor
@@ -37,15 +37,6 @@ from faceshield_hf.threads import SMALL_MODEL, one_thread
 from faceshield_hf.towers_faceshield import fold_batch_norms
 
 
-# Tokens that an answer may take; several times what the grammar needs, so that only a model that rambles is cut.
-MAX_NEW_TOKENS = {
-    Task.DESCRIBE: 160,
-    Task.COARSE: 24,
-    Task.FINE: 128,
-    Task.REASONING: 256,
-    Task.LOCALIZATION: 160,
-    Task.COT: 768,
-}
 MAX_CHAT_TOKENS = 512
 # With less room than this for an answer a conversation counts as full.
 MIN_CHAT_TOKENS = 32
@@ -129,7 +120,7 @@ class FaceShield:
             ValueError: when it is no image, a task is unknown, or the threshold is not within 0..1.
         """
         tasks, threshold = self._checked(tasks, threshold)
-        return self._judge([_open(image)], tasks, threshold, quality)[0]
+        return self._judge([to_local_rgb_image(image)], tasks, threshold, quality)[0]
 
     def detect_batch(
         self,
@@ -143,7 +134,8 @@ class FaceShield:
         """Judge many images, several at once.
 
         Args:
-            images (`Iterable[ImageInput]`): as in `detect`; read as they are needed.
+            images (`Iterable[ImageInput]`): as in `detect`; read as they are needed. An array or tensor of four
+                dimensions is a batch of images.
             tasks (`Sequence[Task | str]`, *optional*): as in `detect`.
             threshold (`float`, *optional*): as in `detect`.
             quality (`bool`, *optional*, defaults to `True`): as in `detect`.
@@ -162,7 +154,9 @@ class FaceShield:
             raise ValueError(f"got on_error={on_error!r}: expected 'raise' or 'return'")
         if batch_size < 1:
             raise ValueError(f"got batch_size={batch_size}: expected at least 1")
-        if isinstance(images, str | bytes | os.PathLike | Image.Image):
+        # Iterating over a single array would take its rows, or its channels, for images.
+        one_array = isinstance(images, np.ndarray | torch.Tensor) and images.ndim < 4
+        if one_array or isinstance(images, str | bytes | os.PathLike | Image.Image):
             raise ValueError(f"got one {type(images).__name__}: pass a list of images, or use detect for one")
         results: list[Verdict | ValueError] = []
         remaining = iter(images)
@@ -170,7 +164,7 @@ class FaceShield:
             opened: list[Image.Image | ValueError] = []
             for image in batch:
                 try:
-                    opened.append(_open(image))
+                    opened.append(to_local_rgb_image(image))
                 except ValueError as error:
                     if on_error == "raise":
                         raise ValueError(f"image {len(results) + len(opened)} (from 0): {error}") from error
@@ -190,7 +184,7 @@ class FaceShield:
             `float`: 0 (live) to 1 (attack).
         """
         with self._threads():
-            return self._asker.score(self._encode([_open(image)]))[0]
+            return self._asker.score(self._encode([to_local_rgb_image(image)]))[0]
 
     def reconsider(self, verdict: Verdict, threshold: float) -> Verdict:
         """Decide again at another threshold, without running the model.
@@ -255,7 +249,7 @@ class FaceShield:
         Raises:
             ValueError: at once, when it is no image or no conversation, or the conversation is too long.
         """
-        inputs = self._chat_inputs(_conversation(_open(image), messages))
+        inputs = self._chat_inputs(_conversation(to_local_rgb_image(image), messages))
         room = self._room(inputs["input_ids"].shape[1], max_new_tokens)
         return stream_pieces(
             self._generate,
@@ -278,11 +272,14 @@ class FaceShield:
             each array do.
 
         Raises:
-            ValueError: when the model's tokens have no place in the image (`connector="gac"`).
+            ValueError: when it is no image, the question is too long for the model, or the model's tokens have no
+                place in the image (`connector="gac"`).
         """
         if self.model.config.connector == "gac":
             raise ValueError("the visual tokens of this model (connector='gac') have no place in the image")
-        pixels = self._pixels([_open(image)])
+        picture = to_local_rgb_image(image)
+        self._room(self._asker.prompt_length(question), 1)
+        pixels = self._pixels([picture])
         with torch.inference_mode():
             inputs = self._asker.inputs(question, self.model.model.encode_images(**pixels))
             outputs = self.model(**inputs, logits_to_keep=1, output_vision_importance=True)
@@ -294,15 +291,8 @@ class FaceShield:
     # ---- inside ----
 
     def _checked(self, tasks: Sequence[Task | str], threshold: float | None) -> tuple[tuple[Task, ...], float]:
-        known = [task.value for task in Task]
-        tasks = (tasks,) if isinstance(tasks, str) else tuple(tasks)
-        for task in tasks:
-            if task not in known:
-                raise ValueError(f"unknown task {task!r}: expected of {', '.join(known)}")
         threshold = self.model.config.score_threshold if threshold is None else threshold
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"got threshold {threshold}: expected a number from 0 to 1")
-        return tuple(dict.fromkeys(Task(task) for task in tasks)), threshold
+        return checked_tasks(tasks), checked_threshold(threshold)
 
     def _judge(
         self, pictures: list[Image.Image], tasks: tuple[Task, ...], threshold: float, quality: bool
@@ -341,7 +331,9 @@ class FaceShield:
         self, features: FaceShieldImageFeatures, tasks: tuple[Task, ...]
     ) -> tuple[list[float], list[dict[str, str]]]:
         """Score every image and put every task to it; each task keeps to its own limit, whatever else is asked."""
-        limits = {task: self._room(self._asker.prompt_length(task), MAX_NEW_TOKENS[task]) for task in tasks}
+        limits = {
+            task: self._room(self._asker.prompt_length(QUESTIONS[task][0]), MAX_NEW_TOKENS[task]) for task in tasks
+        }
         return self._asker.ask(features, limits)
 
     def _threads(self) -> AbstractContextManager[None]:
@@ -367,13 +359,6 @@ class FaceShield:
                 "together: leave out earlier messages or shorten the question"
             )
         return room
-
-
-def _open(image: ImageInput) -> Image.Image:
-    """Let an image in; what comes from outside never makes this process fetch a URL."""
-    if isinstance(image, str) and image.lower().startswith(("http://", "https://")):
-        raise ValueError(f"got the URL {image[:100]!r}: nothing is downloaded here; download it and pass its bytes")
-    return to_rgb_image(image)
 
 
 def _conversation(picture: Image.Image, messages: str | Sequence[dict[str, str]]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ Example:
 """
 
 import base64
+import importlib.util
 import io
 import os
 from typing import Any
@@ -27,6 +28,14 @@ from transformers.image_utils import ChannelDimension
 
 MAX_PIXELS = 89_478_485
 """The largest image accepted, in pixels: where Pillow starts to warn of decompression bombs."""
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM") + (
+    ("AVIF",) if importlib.util.find_spec("PIL.AvifImagePlugin") else ()  # there from Pillow 11.3 on
+)
+"""The formats of files that are read, by Pillow's names; JPEG counts in MPO, which phones write.
+
+Pillow's other readers stay shut to what comes from outside: some start other programs (EPS runs Ghostscript), some
+unpack the whole picture before its size can be looked at (ICO, ICNS).
+"""
 
 # How far floats may overshoot 0..1 (times 255: 0..255) through rounding.
 _FLOAT_SLACK = 1e-3
@@ -50,8 +59,8 @@ def to_rgb_image(image: Any, input_data_format: str | ChannelDimension | None = 
     Args:
         image (`str`, `os.PathLike`, `bytes`, `PIL.Image.Image`, `np.ndarray` or `torch.Tensor`):
             - A string is a path, an `http(s)` URL, or a base64 string with or without `data:image/...;base64,`.
-            - Bytes are an image file's. Of an animated file the first frame counts; of an opened animated picture
-              the frame where it stands.
+            - Bytes are an image file's, in one of `IMAGE_FORMATS`. Of an animated file the first frame counts; of an
+              opened animated picture the frame where it stands.
             - Arrays and tensors are `(height, width)`, `(height, width, channels)` or `(channels, height, width)`
               with 1 (gray), 3 (red, green, blue) or 4 (and alpha) channels. Whole numbers run 0..255, uint16 0..65535,
               floats 0..1 or 0..255 (0..1 where no value is above 1), booleans are black and white.
@@ -60,7 +69,7 @@ def to_rgb_image(image: Any, input_data_format: str | ChannelDimension | None = 
 
     Returns:
         `PIL.Image.Image`: A picture in mode RGB. A picture that is upright RGB already is returned as it is, not
-        copied. Transparent parts are blended into white.
+        copied; the caller's own picture is never changed. Transparent parts are blended into white.
 
     Raises:
         ValueError: If it is not an image, is damaged, empty, larger than `MAX_PIXELS`, or holds values or a number of
@@ -72,11 +81,48 @@ def to_rgb_image(image: Any, input_data_format: str | ChannelDimension | None = 
         return _from_array(as_array(image), input_data_format)
     if isinstance(image, str | os.PathLike | bytes):
         with _open(image) as picture:
-            return _from_picture(picture)
+            upright = _from_picture(picture)
+        upright.info = {}  # what the file says of itself ends at the border, whether it was turned or not
+        return upright
     raise ValueError(
         f"got {type(image).__name__} as an image, expected a path, URL, base64 string, bytes, PIL image, numpy array "
         "or torch tensor"
     )
+
+
+def to_local_rgb_image(image: Any) -> PIL.Image.Image:
+    """Do what `to_rgb_image` does, but for URLs: what comes from outside never makes this process fetch one.
+
+    Args:
+        image: as `to_rgb_image` takes it.
+
+    Returns:
+        `PIL.Image.Image`: Upright RGB.
+
+    Raises:
+        ValueError: As `to_rgb_image` does, and for a URL.
+    """
+    if isinstance(image, str) and image.lower().startswith(("http://", "https://")):
+        raise ValueError(f"got the URL {image[:100]!r}: nothing is downloaded here; download it and pass its bytes")
+    return to_rgb_image(image)
+
+
+def image_size(file: str | os.PathLike | bytes) -> tuple[int, int]:
+    """Read the size of an image file from its header; nothing is unpacked.
+
+    Args:
+        file (`str`, `os.PathLike` or `bytes`): as `to_rgb_image` takes it.
+
+    Returns:
+        `tuple[int, int]`: Width and height in pixels, as the file stores them (not turned by EXIF).
+
+    Raises:
+        ValueError: If it is no image of `IMAGE_FORMATS`, its header is damaged, or it is empty or larger than
+            `MAX_PIXELS`.
+    """
+    with _open(file) as picture:
+        _check_size(*picture.size)
+        return picture.size
 
 
 def holds_unit_floats(image: Any) -> bool:
@@ -101,14 +147,14 @@ def as_array(image: np.ndarray | torch.Tensor) -> np.ndarray:
 def _open(source: str | os.PathLike | bytes) -> PIL.Image.Image:
     name, file = _locate(source)
     try:
-        return PIL.Image.open(file)
+        return PIL.Image.open(file, formats=IMAGE_FORMATS)
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise ValueError(f"{name} has more than {MAX_PIXELS:,} pixels: make it smaller first ({error})") from error
     except FileNotFoundError as error:
         raise ValueError(f"{name}: no such file") from error
     except PIL.UnidentifiedImageError as error:
         raise ValueError(
-            f"{name} is not an image that Pillow {PIL.__version__} can read: pass a JPEG, PNG, WebP, GIF, BMP or TIFF"
+            f"{name} is not an image that can be read here: pass one of these formats: {', '.join(IMAGE_FORMATS)}"
         ) from error
     # The reader of each file format raises what it likes over a damaged header: OSError, SyntaxError, struct.error...
     except Exception as error:
@@ -153,8 +199,8 @@ def _from_picture(picture: PIL.Image.Image) -> PIL.Image.Image:
         ) from error
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
-    # The mark must go with the turn: whoever passes the result in again would have it turned twice.
-    picture.info = {key: value for key, value in picture.info.items() if key == "transparency"}
+        # The mark must go with the turn: whoever passes the result in again would have it turned twice.
+        picture.info = {key: value for key, value in picture.info.items() if key == "transparency"}
     return _flatten(picture)
 
 

@@ -44,11 +44,6 @@ class PromptGuidedTokenMasking(nn.Module):
         # Without masking there is no embedding to learn: DDP would stop at a parameter that never gets a gradient.
         self.mask_embedding = nn.Parameter(torch.zeros(hidden_size)) if mask_prob > 0 else None
 
-    @property
-    def is_active(self) -> bool:
-        """`bool`: Whether a forward now would mask."""
-        return self.training and self.mask_embedding is not None
-
     def forward(self, tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Masks tokens if the module is in training mode.
 

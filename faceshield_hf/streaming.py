@@ -49,7 +49,7 @@ def stream_pieces(
                 **inputs,
                 **generate_kwargs,
                 streamer=streamer,
-                stopping_criteria=StoppingCriteriaList([_StopOn(nobody_listens)]),
+                stopping_criteria=StoppingCriteriaList([StopOn(nobody_listens)]),
             )
         except Exception as error:  # of any kind: it belongs to the thread that listens
             failures.append(error)
@@ -66,11 +66,16 @@ def stream_pieces(
         raise failures[0]
 
 
-class _StopOn(StoppingCriteria):
-    """Ends every sequence once an event is set."""
+class StopOn(StoppingCriteria):
+    """Ends every sequence once an event is set.
+
+    Args:
+        event (`threading.Event`): asked after every token.
+    """
 
     def __init__(self, event: threading.Event) -> None:
         self.event = event
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.Tensor:
+        """Say which sequences end: all of shape `(batch,)`, or none."""
         return torch.full((input_ids.shape[0],), self.event.is_set(), dtype=torch.bool, device=input_ids.device)

@@ -11,7 +11,6 @@ import argparse
 import importlib.util
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from ui_scripts import HEAD
 from ui_uploads import Uploads
 
 from faceshield_hf.detector import FaceShield
+from faceshield_hf.listening import listen
 from faceshield_hf.memory import keep_freed_memory
 
 
@@ -67,6 +67,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="whether visitors may name any checkpoint; by default only on this machine's own address",
     )
     options = parser.parse_args(argv)
+    if options.port == 0:  # which would be any free port elsewhere
+        parser.error("got port 0: Gradio needs a port of its own, from 1 to 65535")
     if options.any_model is None:  # a Space, or a server that others reach, loads nothing that strangers name
         options.any_model = options.host in LOOPBACK and "SPACE_ID" not in environ
     return options
@@ -141,11 +143,10 @@ def launch(demo: gr.Blocks, host: str, port: int) -> str:
 
 def check_address(host: str, port: int) -> None:
     """End the program with one line where nothing can listen, before it takes the time to load a model."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        sys.exit(f"error: nothing can listen on {host}:{port} ({error.strerror}): choose another --port or --host")
+        listen(host, port).close()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
 
 
 def _stop(*_: object) -> None:

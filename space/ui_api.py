@@ -1,8 +1,9 @@
 """What programs call: `/analyze`, `/batch` and `/simulate`, typed, over HTTP, `gradio_client` and MCP.
 
 Each has a validator that looks at the values before the call joins the queue, so that a wrong call costs nothing and
-is told what is wrong (HTTP 422). Components stand behind the parameters: through them Gradio itself checks that a file
-is the caller's upload and no other file of the server.
+is told what is wrong (HTTP 422). Validators run for many callers at once: of a photo they read the header alone, and
+what is damaged behind it is told by the call itself. Components stand behind the parameters: through them Gradio
+checks that a file is the caller's upload and no other file of the server.
 
 Example:
     >>> client.predict(image=handle_file("photo.jpg"), task="coarse", api_name="/analyze")["label"]
@@ -15,7 +16,7 @@ from typing import Any
 import gradio as gr
 from ui_controls import MODEL_EVENT, leave_to_handler
 from ui_handlers import BATCH_SIZE, MAX_SEED, Handlers, simulation_dict
-from ui_photos import read_photo, shown_errors
+from ui_photos import check_photo, read_photo, shown_errors
 from ui_words import TASK_LISTS
 
 from faceshield_hf.data.simulate import DOMAINS
@@ -113,7 +114,7 @@ class Api:
         ]
 
     def _image(self, image: str | None) -> None:
-        read_photo(image, self.words)
+        check_photo(image, self.words)
 
     def _task(self, task: Any) -> None:
         if not isinstance(task, str) or task not in TASK_LISTS:

@@ -52,6 +52,7 @@ class Repo:
     private: bool = False
     gated: str | bool = False
     sdk: str | None = None
+    variables: dict = field(default_factory=dict)
     commits: list = field(default_factory=list)
     refs: dict = field(default_factory=dict)
 
@@ -77,7 +78,8 @@ class Hub:
 
     Attributes:
         url (`str`): what HF_ENDPOINT should say.
-        drop (`set[str]`): requests whose connection breaks half-way: of "preupload", "lfs", "commit", "resolve".
+        drop (`set[str]`): requests whose connection breaks half-way: of "preupload", "lfs", "commit", "resolve",
+            "variables".
         seen (`list[tuple[str, str]]`): method and path of every request.
     """
 
@@ -132,7 +134,7 @@ def entries(files, under=""):
 def step_of(request):
     """Which of the steps in `Hub.drop` a request is."""
     parts = request.url.path.split("/")
-    return next((step for step in ("preupload", "lfs", "commit", "resolve") if step in parts), None)
+    return next((step for step in ("preupload", "lfs", "commit", "resolve", "variables") if step in parts), None)
 
 
 def user_of(request):
@@ -213,6 +215,7 @@ def add_repositories(app, hub):
         if (kind, name) in hub.repos:
             return JSONResponse({"error": "You already created this repo", "url": url}, 409)
         hub.repos[kind, name] = Repo(kind, name, body.get("visibility") == "private", sdk=body.get("sdk"))
+        hub.repos[kind, name].variables = {each["key"]: each["value"] for each in body.get("variables") or ()}
         hub.repos[kind, name].commit("initial commit", {".gitattributes": (b"*.safetensors filter=lfs\n", False)})
         return {"url": url, "name": name}
 
@@ -223,6 +226,17 @@ def add_repositories(app, hub):
         repo.gated = body.get("gated", repo.gated)
         repo.private = {"private": True, "public": False}.get(body.get("visibility"), repo.private)
         return {"gated": repo.gated, "private": repo.private}
+
+    @app.api_route("/api/spaces/{namespace}/{name}/variables", methods=["GET", "POST", "DELETE"])
+    async def variables(request: Request, namespace: str, name: str):
+        may_write(request, namespace)
+        repo = hub.find(request, "spaces", namespace, name)
+        if request.method == "POST":
+            body = await request.json()
+            repo.variables[body["key"]] = body["value"]
+        elif request.method == "DELETE":
+            del repo.variables[(await request.json())["key"]]
+        return {key: {"value": value} for key, value in repo.variables.items()}
 
     @app.get("/api/{kinds}/{namespace}/{name}")
     @app.get("/api/{kinds}/{namespace}/{name}/revision/{revision:path}")

@@ -38,9 +38,9 @@ def serve():
     """Starts applications on loopback: `serve(app) -> url`; all end with the session."""
     running = []
 
-    def start(app):
+    def start(app, config=None):
         listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+        server = uvicorn.Server(config or uvicorn.Config(app, log_level="critical"))
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         while not server.started:

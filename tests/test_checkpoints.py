@@ -92,6 +92,21 @@ def test_the_best_device_exists():
     assert torch.zeros(1, device=best_device()).item() == 0
 
 
+@pytest.mark.parametrize("device", ["foo", "cuda:99", "mps:7", "vulkan", "", "cpu cuda"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(tmp_path, device):
+    with pytest.raises(ValueError, match=rf"got device '{device}': expected cpu, cuda, mps or another"):
+        load_checkpoint(tmp_path, device)
+
+
+def test_a_model_that_does_not_fit_onto_the_device_is_said(tiny_folder, monkeypatch):
+    def full(self, device):
+        raise torch.OutOfMemoryError("out of memory\nand much more")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(ValueError, match=r"can't be moved to the device cpu: out of memory$"):
+        load_checkpoint(tiny_folder, "cpu")
+
+
 def test_code_inside_a_checkpoint_is_not_run(tiny_folder, tmp_path):
     folder = shutil.copytree(tiny_folder, tmp_path / "hostile")
     for file in folder.glob("*.py"):

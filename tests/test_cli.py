@@ -416,6 +416,20 @@ def test_simulate_without_faces_is_one_line(photos):
     assert not (photos / "set").exists()
 
 
+def test_a_device_that_is_not_there_is_one_line_and_exit_code_two(photos):
+    for command in (["detect", photos / "dark.png"], ["serve", "--port", 0]):
+        result = run(*command, "--device", "foo")
+        assert result.exit_code == 2
+        assert result.stderr.splitlines()[-1].startswith("faceshield: error: got device 'foo': expected cpu, cuda")
+        assert "Traceback" not in result.stderr
+
+
+def test_the_demo_takes_no_port_that_gradio_does_not(monkeypatch):
+    monkeypatch.setattr(about, "run_program", lambda command, environment: 0)
+    assert run("demo", "--port", 0).exit_code == 2
+    assert run("demo", "--port", 1).exit_code == 0
+
+
 def test_demo_starts_the_space_with_host_port_and_model(monkeypatch):
     calls = []
     monkeypatch.setattr(about, "run_program", lambda command, environment: calls.append((command, environment)) or 3)

@@ -283,6 +283,20 @@ def test_two_threads_may_share_a_detector(shield, photos):
     assert [found[i] for i in range(len(photos))] == expected
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy], ids=["array", "tensor"])
+@pytest.mark.parametrize("shape", [(50, 60), (50, 60, 3), (3, 50, 60)])
+def test_one_array_is_no_batch(shield, kind, shape):
+    with pytest.raises(ValueError, match=r"got one (ndarray|Tensor): pass a list of images, or use detect"):
+        shield.detect_batch(kind(np.zeros(shape, np.uint8)), tasks=(), on_error="return")
+
+
+def test_an_array_of_four_dimensions_is_a_batch(shield, photos):
+    batch = np.stack([np.asarray(photos[1]), np.asarray(photos[1])[::-1]])
+    assert [v.score for v in shield.detect_batch(batch, tasks=(), quality=False)] == pytest.approx(
+        [shield.score(image) for image in batch], abs=1e-6
+    )
+
+
 # ---- where it looks ----
 
 
@@ -298,6 +312,25 @@ def test_importance_is_the_models_own_and_depends_on_the_question(shield, photos
     views = shield.importance(photos[0], "Is there a screen?")
     assert np.concatenate([views["rgb"].ravel(), views["sav"].ravel()]) == pytest.approx(expected, abs=1e-6)
     assert not np.allclose(views["rgb"], shield.importance(photos[0], "Where is the spoof area?")["rgb"], atol=1e-5)
+
+
+def test_importance_of_a_question_longer_than_the_model_is_refused_as_asking_it_is(shield, photos, monkeypatch):
+    question = "Where is the spoof area? " * 40
+    length = full_inputs(shield, photos[0], question)["input_ids"].shape[1]
+    monkeypatch.setattr(shield.model.config.text_config, "max_position_embeddings", length)
+    for ask in (shield.ask, shield.importance):
+        with pytest.raises(ValueError, match=f"takes {length} tokens, .* at most {length} together"):
+            ask(photos[0], question)
+    monkeypatch.setattr(shield.model.config.text_config, "max_position_embeddings", length + 1)
+    shield.importance(photos[0], question)
+
+
+def test_what_callers_ask_is_not_kept(shield, photos):
+    shield.detect(photos[0])
+    kept = len(shield._asker._prompts)
+    for number in range(5):
+        shield.importance(photos[0], f"Is this face number {number}?")
+    assert len(shield._asker._prompts) == kept == len(TASKS)
 
 
 def test_importance_of_a_model_without_places_is_refused(shield, photos, monkeypatch):

@@ -255,5 +255,7 @@ def test_the_option_table_is_up_to_date():
         f"| `--timeout` | {limits.timeout:g} s",
         f"{limits.max_messages} messages, {limits.max_tokens} new tokens",
         f"{limits.batch_size} images, {limits.batch_wait:g} s",
+        f"{limits.held_pixels // 10**6} megapixels of unpacked images",
+        f"{limits.held_body // 10**6:,} MB of requests at a time",
     ):
         assert shown in text, shown

@@ -16,9 +16,12 @@ import yaml
 from gradio_client import Client, handle_file
 from huggingface_hub import HfApi, snapshot_download
 from PIL import Image
+from tiny import tiny_processor
 
+from faceshield_hf.checkpoints import load_checkpoint
 from faceshield_hf.hub import Plan, plan_checkpoint, plan_dataset, plan_space, push, push_checkpoint, push_dataset
 from faceshield_hf.hub.commit import check_repo_id, local_files
+from faceshield_hf.hub.model import CHECKPOINT_FILES
 
 
 pytest_plugins = ["hub_server", "tiny_checkpoint"]
@@ -247,6 +250,26 @@ def test_a_checkpoint_that_does_not_load_is_not_pushed(hub, tiny_folder, tmp_pat
     assert hub.repos == {}
 
 
+def test_a_checkpoint_with_a_reader_of_its_own_loads_after_the_push(hub, tmp_path):
+    from test_prompts import LENGTH, model, reader
+
+    folder, again = tmp_path / "checkpoint", tmp_path / "again"
+    model().save_pretrained(folder)
+    tiny_processor(prompt_length=LENGTH, prompt_reader=reader()).save_pretrained(folder)
+    push_checkpoint(folder, "tester/reader")
+    snapshot_download("tester/reader", local_dir=again)
+    _, processor = load_checkpoint(again, "cpu")
+    assert processor.prompt_inputs([[1]])["prompt_input_ids"].shape == (1, LENGTH)
+
+
+def test_what_goes_is_loaded_not_what_lies_here(hub, tiny_folder, monkeypatch):
+    kept = tuple(name for name in CHECKPOINT_FILES if name != "chat_template.jinja")
+    monkeypatch.setattr("faceshield_hf.hub.model.CHECKPOINT_FILES", kept)
+    with pytest.raises(ValueError, match=r"tester/part does not load, so nothing was sent: .*chat_template"):
+        push_checkpoint(tiny_folder, "tester/part")
+    assert hub.repos == {}
+
+
 def test_a_dry_run_needs_neither_token_nor_network(monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     lines = plan_checkpoint(None, "tester/mine", private=True, gated="auto").describe().splitlines()
@@ -357,6 +380,49 @@ def test_a_space_of_another_model_leaves_the_embedded_weights_here():
     assert not any(path.endswith(".safetensors") for path in plan.files)
     assert plan.variables == {"FACESHIELD_MODEL": "tester/mine"}
     assert yaml.safe_load(plan.files["README.md"].decode().split("---")[1])["models"] == ["tester/mine"]
+
+
+def space_plan(model, text=b"1"):
+    """The Space's variables, without its many files."""
+    variables = plan_space("tester/space", model=model).variables
+    return Plan("space", "tester/space", {"app.py": text}, variables=variables)
+
+
+def test_a_space_goes_back_to_the_embedded_checkpoint(hub):
+    push(space_plan("tester/mine"))
+    repo = hub.repo("space", "tester/space")
+    assert repo.variables == {"FACESHIELD_MODEL": "tester/mine"}
+    repo.variables["THEIRS"] = "stays"
+    push(space_plan("tester/other", b"2"), update=True)
+    assert repo.variables == {"FACESHIELD_MODEL": "tester/other", "THEIRS": "stays"}
+    push(space_plan(None, b"3"), update=True)
+    assert repo.variables == {"THEIRS": "stays"}
+    push(space_plan(None, b"4"), update=True)
+    assert repo.variables == {"THEIRS": "stays"}
+
+
+def test_a_space_whose_commit_fails_keeps_its_model(hub):
+    push(space_plan("tester/mine"))
+    repo = hub.repo("space", "tester/space")
+    hub.drop = {"commit"}
+    for model in ("tester/other", None):
+        with pytest.raises(ValueError, match="broke off"):
+            push(space_plan(model, b"2"), update=True)
+        assert (repo.variables, repo.files()["app.py"]) == ({"FACESHIELD_MODEL": "tester/mine"}, b"1")
+
+
+def test_variables_that_could_not_be_set_are_said_with_the_commit(hub):
+    push(space_plan("tester/mine"))
+    repo = hub.repo("space", "tester/space")
+    hub.drop = {"variables"}
+    with pytest.raises(
+        ValueError, match=r"the files are in tester/space, commit \w+, but .*FACESHIELD_MODEL.*--update"
+    ):
+        push(space_plan("tester/other", b"2"), update=True)
+    assert repo.files()["app.py"] == b"2"
+    hub.drop = set()
+    push(space_plan("tester/other", b"2"), update=True)
+    assert repo.variables == {"FACESHIELD_MODEL": "tester/other"}
 
 
 @pytest.mark.slow

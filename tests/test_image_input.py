@@ -4,11 +4,14 @@ import base64
 import contextlib
 import http.server
 import io
+import struct
+import subprocess
 import threading
 import warnings
 from pathlib import Path
 
 import numpy as np
+import PIL.EpsImagePlugin
 import PIL.Image
 import PIL.ImageOps
 import pytest
@@ -16,7 +19,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceshield_hf.image_input_faceshield import MAX_PIXELS, holds_unit_floats, to_rgb_image
+from faceshield_hf.image_input_faceshield import (
+    IMAGE_FORMATS,
+    MAX_PIXELS,
+    holds_unit_floats,
+    image_size,
+    to_rgb_image,
+)
 
 
 # Two rows, three columns, every pixel different: turns and swaps show.
@@ -52,12 +61,13 @@ def test_an_upright_rgb_picture_is_given_back_uncopied():
     assert to_rgb_image(image) is image
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "WEBP", "PPM"])
 def test_files_of_several_formats_are_read(tmp_path, file_format):
     path = tmp_path / "face"
     path.write_bytes(encoded(picture(), file_format, **({"lossless": True} if file_format == "WEBP" else {})))
     assert np.array_equal(pixels_of(path), PIXELS)
     assert np.array_equal(pixels_of(str(path)), PIXELS)
+    assert image_size(path) == image_size(path.read_bytes()) == (3, 2)
 
 
 def test_the_bytes_of_a_file_are_read():
@@ -130,6 +140,23 @@ def test_an_opened_picture_is_not_changed():
     to_rgb_image(opened)
     assert opened.size == (3, 2)
     assert opened.getexif()[0x0112] == 6
+
+
+def test_an_opened_picture_keeps_what_it_says_of_itself():
+    options = {"exif": PIL.Image.Exif(), "dpi": (300, 300), "icc_profile": b"colours", "comment": b"a note"}
+    opened = PIL.Image.open(io.BytesIO(encoded(PIL.Image.new("RGB", (8, 8)), "JPEG", **options)))
+    told = dict(opened.info)
+    assert {"dpi", "icc_profile", "comment"} <= set(told)
+    assert to_rgb_image(opened) is opened
+    assert opened.info == told
+
+
+def test_what_a_file_says_of_itself_stays_outside():
+    exif = PIL.Image.Exif()
+    exif[0x0110] = "a camera"
+    for mode in ("RGB", "L"):
+        data = encoded(PIL.Image.new(mode, (8, 8)), "JPEG", exif=exif, comment=b"a note")
+        assert to_rgb_image(data).info == {}
 
 
 def test_transparency_is_blended_into_white():
@@ -335,7 +362,7 @@ def refused(image, message):
 def test_a_file_that_is_not_an_image_is_refused(tmp_path):
     path = tmp_path / "notes.jpg"
     path.write_text("these are notes, not a face")
-    refused(path, r"notes\.jpg' is not an image that Pillow .* can read: pass a JPEG")
+    refused(path, r"notes\.jpg' is not an image that can be read here: pass one of these formats: JPEG, PNG, WEBP")
     refused(str(path), r"notes\.jpg' is not an image")
     refused(b"these are notes, not a face", "a file of 27 bytes is not an image")
 
@@ -345,6 +372,51 @@ def test_an_empty_file_is_refused(tmp_path):
     path.touch()
     refused(path, r"empty\.png' is not an image")
     refused(b"", "a file of 0 bytes is not an image")
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n{} loop\n%%EOF\n"
+
+
+def icon(picture: bytes) -> bytes:
+    """An ICO file of one PNG, whose header says 16x16 whatever the PNG says."""
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(picture), 22) + picture
+
+
+def test_a_format_that_runs_other_programs_is_refused_without_running_them(tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(PIL.EpsImagePlugin, "gs_binary", "gs")
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **options: ran.append(arguments))
+    (tmp_path / "face.eps").write_bytes(EPS)
+    (tmp_path / "face.jpg").write_bytes(EPS)
+    for source in (EPS, tmp_path / "face.eps", tmp_path / "face.jpg", base64.b64encode(EPS).decode()):
+        refused(source, "not an image that can be read here: pass one of these formats: JPEG")
+        with pytest.raises(ValueError, match="not an image that can be read here"):
+            image_size(source)
+    assert not ran
+
+
+def test_a_format_that_is_unpacked_when_it_is_opened_is_refused_before(monkeypatch):
+    data = icon(encoded(PIL.Image.new("RGB", (300, 300)), "PNG"))
+    unpacked = []
+    load = PIL.ImageFile.ImageFile.load
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", lambda self: unpacked.append(self) or load(self))
+    refused(data, "not an image that can be read here")
+    assert not unpacked
+
+
+@pytest.mark.parametrize("file_format", IMAGE_FORMATS)
+def test_the_size_of_every_format_is_read_without_unpacking(file_format, monkeypatch):
+    try:
+        data = encoded(PIL.Image.new("RGB", (30, 20)), file_format)
+    except (KeyError, OSError):
+        pytest.skip(f"this Pillow cannot write {file_format}")
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", None)
+    assert image_size(data) == (30, 20)
+
+
+def test_the_size_of_a_bomb_is_refused():
+    with pytest.raises(ValueError, match=f"{MAX_PIXELS:,}"):
+        image_size(bomb(20_000, 20_000))
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -22,7 +22,7 @@ PACKAGE = Path(faceshield_hf.__file__).parent
 HUB_SET = sorted(path for path in PACKAGE.glob("*_faceshield.py"))
 # From the ground up: a file may import from its own level and from those below it.
 LEVELS = [
-    {"version", "whole_files", "memory"},
+    {"version", "whole_files", "memory", "listening"},
     {"attack_types_faceshield", "verdict_faceshield", "claims_faceshield", "tasks_faceshield", "decision_faceshield"},
     {"savp_faceshield", "chat_template_faceshield", "image_input_faceshield"},
     {"image_processing_faceshield", "composition_faceshield", "configuration_faceshield", "outputs_faceshield"},

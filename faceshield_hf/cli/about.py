@@ -21,7 +21,7 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "pillow", "gradio", "trl", "
 
 def demo(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
     model: ModelOption = None,
 ) -> None:
     """Start the Space on this machine: upload a face, see the verdict, the boxes and the words."""

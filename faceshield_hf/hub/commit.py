@@ -37,7 +37,8 @@ class Plan:
         files (`dict[str, Path | bytes]`): path in the repository -> a file here, or its content.
         private (`bool`): whether only its owner may see it.
         gated (`str`, *optional*): "auto" or "manual": who wants the files must ask, and share a name, first.
-        variables (`dict[str, str]`): a Space's environment.
+        variables (`dict[str, str | None]`): a Space's environment; with `None` a variable is taken out of it. What is
+            not named stays as it is: it is the owner's.
 
     Raises:
         ValueError: when the id or a path is none that the Hub takes, or leads out of the repository.
@@ -48,7 +49,7 @@ class Plan:
     files: dict[str, Path | bytes]
     private: bool = False
     gated: Gated = None
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_repo_id(self.repo_id)
@@ -106,7 +107,8 @@ def push(plan: Plan, update: bool = False, message: str | None = None, token: st
 
     Raises:
         ValueError: when the token is missing or may not write, the repository is there already, or the network fails.
-            The repository then holds what it held before; a new one is empty.
+            The repository then holds what it held before, and a Space has the variables that it had; a new one is
+            empty. Only where the message says so the files are there and the variables are not.
     """
     api = HfApi(token=_checked_token(token))
     try:
@@ -133,6 +135,14 @@ def push(plan: Plan, update: bool = False, message: str | None = None, token: st
         raise ValueError(
             f"the push to {plan.repo_id} broke off ({error or type(error).__name__}). A commit is whole or not at "
             "all: the repository holds what it held before, or everything. Run the same command again"
+        ) from error
+    try:
+        _set_variables(api, plan)
+    except Exception as error:  # as above
+        raise ValueError(
+            f"the files are in {plan.repo_id}, commit {done.oid}, but its variables ({', '.join(plan.variables)}) "
+            f"could not be set ({' '.join(str(error).split()) or type(error).__name__}): run the same command again, "
+            "with --update"
         ) from error
     return Pushed(f"{api.endpoint}/{'' if plan.kind == 'model' else plan.kind + 's/'}{plan.repo_id}", done.oid)
 
@@ -217,16 +227,27 @@ def _repository(api: HfApi, plan: Plan, update: bool) -> Any:
             repo_type=plan.kind,
             private=plan.private,
             space_sdk="gradio" if plan.kind == "space" else None,
-            space_variables=[{"key": k, "value": v} for k, v in plan.variables.items()] or None,
+            # There from the first start on.
+            space_variables=[{"key": k, "value": v} for k, v in plan.variables.items() if v is not None] or None,
         )
         info = api.repo_info(plan.repo_id, repo_type=plan.kind)
     else:
         _check_existing(info, plan, update)
-        for name, value in plan.variables.items():
-            api.add_space_variable(plan.repo_id, name, value)
     if plan.gated:
         api.update_repo_settings(plan.repo_id, repo_type=plan.kind, gated=plan.gated)
     return info
+
+
+def _set_variables(api: HfApi, plan: Plan) -> None:
+    """Bring a Space's variables to what the plan says; each change restarts it, so that only what differs is sent."""
+    if not plan.variables:
+        return
+    found = {name: variable.value for name, variable in api.get_space_variables(plan.repo_id).items()}
+    for name, value in plan.variables.items():
+        if value is not None and found.get(name) != value:
+            api.add_space_variable(plan.repo_id, name, value)
+        elif value is None and name in found:
+            api.delete_space_variable(plan.repo_id, name)
 
 
 def _check_existing(info: Any, plan: Plan, update: bool) -> None:

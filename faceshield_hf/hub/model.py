@@ -10,6 +10,8 @@ Example:
 """
 
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ CHECKPOINT_FILES = (
     "preprocessor_config.json",
     "chat_template.jinja",
     "tokenizer*",
+    "prompt_tokenizer/*",
     "special_tokens_map.json",
     "added_tokens.json",
     "merges.txt",
@@ -88,7 +91,7 @@ def push_checkpoint(
 ) -> Pushed:
     """Push a checkpoint that loads anywhere with `trust_remote_code=True`.
 
-    It is loaded once first: what does not load here is not pushed.
+    What would go is loaded once first, from a folder that holds nothing else: what does not load here is not pushed.
 
     Args:
         folder (`str` or `Path`, *optional*): a checkpoint; the embedded one when `None`.
@@ -107,8 +110,32 @@ def push_checkpoint(
         ValueError: as `plan_checkpoint`, `load_checkpoint` and `push` do.
     """
     plan = plan_checkpoint(folder, repo_id, private, gated, license)
-    load_checkpoint(resolve_checkpoint(folder).folder, "cpu")
+    _check_loads(plan)
     return push(plan, update, message, token)
+
+
+def _check_loads(plan: Plan) -> None:
+    """Load what a plan would push as those who download it will: the checkpoint's own folder may hold more."""
+    with tempfile.TemporaryDirectory(prefix="faceshield-push-") as folder:
+        for path, content in plan.files.items():
+            file = Path(folder, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                file.write_bytes(content)
+            else:
+                _lay(content.resolve(), file)
+        try:
+            load_checkpoint(resolve_checkpoint(folder).folder, "cpu")
+        except ValueError as error:
+            raise ValueError(f"what would go to {plan.repo_id} does not load, so nothing was sent: {error}") from error
+
+
+def _lay(source: Path, file: Path) -> None:
+    """Put a file into a folder, by a link where there are links: weights may be many gigabytes."""
+    try:
+        file.symlink_to(source)
+    except OSError:  # Windows lets only some users make links
+        shutil.copyfile(source, file)
 
 
 def _config(file: Path) -> bytes:

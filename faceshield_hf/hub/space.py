@@ -52,7 +52,7 @@ def plan_space(repo_id: str, model: str | None = None, private: bool = False) ->
         card.data["models"] = [model]
         card.data["preload_from_hub"] = [model]
     files["README.md"] = str(card).encode()
-    return Plan("space", repo_id, files, private, variables={} if model is None else {"FACESHIELD_MODEL": model})
+    return Plan("space", repo_id, files, private, variables={"FACESHIELD_MODEL": model})
 
 
 def push_space(

@@ -10,14 +10,13 @@ Example:
 
 import base64
 import binascii
-import io
 from typing import NamedTuple
 
 import PIL.Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from faceshield_hf.decision import TASKS
-from faceshield_hf.image_input_faceshield import to_rgb_image
+from faceshield_hf.image_input_faceshield import image_size, to_rgb_image
 from faceshield_hf.tasks_faceshield import Task
 
 
@@ -107,9 +106,8 @@ def read_image(text: str, max_pixels: int) -> PackedImage:
             "of the server is read)"
         ) from error
     try:
-        with PIL.Image.open(io.BytesIO(content)) as picture:
-            width, height = picture.size
-    except Exception:  # Pillow's plugins raise what they like; unpacking says what is wrong with it
+        width, height = image_size(content)
+    except ValueError:  # unpacking says what is wrong with it
         width = height = 0
     if width * height > max_pixels:
         raise ValueError(f"got an image of {width}x{height} pixels: expected at most {max_pixels:,}; make it smaller")

@@ -6,7 +6,7 @@
 | `POST /v1/analyze` | one image, one typed verdict |
 | `GET /v1/models` | the one model |
 | `GET /health` | 200 while the process lives |
-| `GET /ready` | 200 when it takes requests; 503 while it loads, is full, or stops |
+| `GET /ready` | 200 when it takes requests; 503 while it loads or is full |
 
 Nothing of a request is stored or logged but its path.
 
@@ -18,7 +18,6 @@ Example:
 import asyncio
 import contextlib
 import signal
-import socket
 import sys
 import time
 import uuid
@@ -33,9 +32,11 @@ from starlette.exceptions import HTTPException
 
 from faceshield_hf.checkpoints import resolve_checkpoint
 from faceshield_hf.detector import FaceShield
+from faceshield_hf.listening import listen
 from faceshield_hf.serving.analyze import AnalyzeRequest, VerdictAnswer, read_image
 from faceshield_hf.serving.batching import Batcher
 from faceshield_hf.serving.chat import SHORT_NAME, Chat
+from faceshield_hf.serving.connections import timed_protocol
 from faceshield_hf.serving.limits import BodyLimit, Limits, PixelRoom, RefusedError
 from faceshield_hf.version import __version__
 
@@ -138,17 +139,9 @@ def run_server(
     logging.set_verbosity_error()
     limits = limits or Limits()
     resolve_checkpoint(model)  # what is wrong with it at first sight is said before the port is taken
-    listening = _listen(host, port)
+    listening = listen(host, port)
     app = build_app(lambda: FaceShield.from_pretrained(model, device=device), limits, lambda: stop())
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        limit_concurrency=4 * limits.queue,
-        timeout_graceful_shutdown=max(1, round(limits.grace)),
-    )
-    server = _Server(config)
+    server = _Server(server_config(app, limits, host=host, port=port))
 
     def stop() -> None:
         server.should_exit = True
@@ -163,13 +156,29 @@ def run_server(
         raise app.state.service.error
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the port; uvicorn itself would end the program with a code of its own."""
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ValueError(f"nothing can listen on {host}:{port} ({reason}): choose another --port or --host") from error
+def server_config(app: FastAPI, limits: Limits, **options: Any) -> uvicorn.Config:
+    """Set uvicorn up for an application.
+
+    Connections are not counted: what they may cost is bounded where it arises, the work by the queues, the memory by
+    the bytes of bodies and the pixels of images, and the sockets by the time within which a request must come. A limit
+    on connections would let those who open them and say nothing keep all others out.
+
+    Args:
+        app (`FastAPI`): as `build_app` gives it.
+        limits ([`Limits`]): `timeout` and `grace` count.
+        **options: more of `uvicorn.Config`.
+
+    Returns:
+        `uvicorn.Config`: for `uvicorn.Server`.
+    """
+    return uvicorn.Config(
+        app,
+        http=timed_protocol(limits.timeout),
+        ws="none",
+        log_level="warning",
+        timeout_graceful_shutdown=max(1, round(limits.grace)),
+        **options,
+    )
 
 
 class _Server(uvicorn.Server):

@@ -10,12 +10,13 @@ Example:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
 from fastapi.responses import JSONResponse, StreamingResponse
 from jinja2.exceptions import TemplateError
-from transformers import GenerationConfig
+from transformers import GenerationConfig, StoppingCriteriaList
 from transformers.cli.serving.chat_completion import ChatCompletionHandler
 from transformers.cli.serving.model_manager import ModelManager
 from transformers.cli.serving.utils import GenerationState, Modality
@@ -23,6 +24,7 @@ from transformers.cli.serving.utils import GenerationState, Modality
 from faceshield_hf.detector import FaceShield
 from faceshield_hf.serving.analyze import read_image
 from faceshield_hf.serving.limits import Limits, PixelRoom, RefusedError
+from faceshield_hf.streaming import StopOn
 
 
 SHORT_NAME = "faceshield"
@@ -34,12 +36,19 @@ _READ_HERE = ("model", "messages", "max_tokens", "max_completion_tokens", "n")
 # A cooler answer is the most likely one: divided by less, the logits overflow.
 _COOLEST = 1e-2
 _MOST_STOPS, _LONGEST_STOP = 4, 64
+# Where the handler finds the model for a request, beside the request's own fields.
+_MODEL = "faceshield_model"
 _WITHOUT_EFFECT = ("stream_options", "user", "presence_penalty")
 _FIELDS = frozenset((*_HANDED_ON, *_READ_HERE, *_WITHOUT_EFFECT))
+_Result = TypeVar("_Result")
 
 
 class Chat:
     """Answers conversations, one at a time.
+
+    A request counts until the model has done with it, whoever still listens: threads can't be stopped from outside, so
+    that those who hang up and come again would otherwise pile up work behind the queue's back. `load` says how many
+    count.
 
     Args:
         shield ([`FaceShield`]): whose model and processor answer.
@@ -74,38 +83,67 @@ class Chat:
             raise RefusedError(404, f"there is no model {body['model']!r:.100} here: expected {accepted}")
         if self.load >= self.limits.queue:
             raise RefusedError(503, f"{self.load} chats wait already: try again in a moment", retry_after=1)
+        model = _Model(self.shield)
+        begun: asyncio.Future[StreamingResponse] = asyncio.get_running_loop().create_future()
         self.load += 1
+        work = asyncio.create_task(self._work(body, request_id, model, begun))
+        work.add_done_callback(self._count_down)  # not by the task itself: one that is cancelled at once never runs
         try:
-            response = await asyncio.wait_for(self._begin(body, request_id), self.limits.timeout)
-        except asyncio.TimeoutError:
-            self.load -= 1
-            raise RefusedError(504, f"no answer within {self.limits.timeout:g} seconds", retry_after=5) from None
-        except BaseException:
-            self.load -= 1
+            either: set[asyncio.Future[Any]] = {work, begun}
+            await asyncio.wait(either, timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED)
+            if begun.done():
+                return _Stream(begun.result().body_iterator, work, model.stop.set)
+            if work.done():
+                return work.result()
+            raise RefusedError(504, f"no answer within {self.limits.timeout:g} seconds", retry_after=5)
+        except BaseException:  # nobody waits for it any more
+            model.stop.set()
+            work.cancel()
             raise
-        if isinstance(response, StreamingResponse):
-            return _Stream(response.body_iterator, self._finish)
-        self._finish()
-        return response
 
-    async def _begin(self, body: dict[str, Any], request_id: str) -> JSONResponse | StreamingResponse:
+    async def _work(
+        self, body: dict[str, Any], request_id: str, model: "_Model", begun: "asyncio.Future[StreamingResponse]"
+    ) -> JSONResponse | StreamingResponse:
+        """See one request through, from its arrival to the end of what the model does for it."""
+        response = await self._begin(body, request_id, model)
+        try:
+            if isinstance(response, StreamingResponse):
+                begun.set_result(response)
+                await _to_its_end(model.ended.wait())
+            return response
+        finally:
+            self._turn.release()
+
+    def _count_down(self, work: "asyncio.Task[Any]") -> None:
+        self.load -= 1
+
+    async def _begin(self, body: dict[str, Any], request_id: str, model: "_Model") -> JSONResponse | StreamingResponse:
         """Wait for its turn and start; the turn is kept when it comes to an answer."""
-        prepared = await asyncio.to_thread(prepare, body, self.shield, self.limits)
+        prepared = await _to_its_end(asyncio.to_thread(prepare, body, self.shield, self.limits))
         pictures = [part for message in prepared["messages"] for part in message["content"] if part["type"] == "image"]
         # The model's input is made of a picture before the first token is written: what it took is free then.
         with self.room.hold(sum(part["image"].pixels for part in pictures)):
             for part in pictures:
-                part["image"] = await asyncio.to_thread(part["image"].unpack)
+                part["image"] = await _to_its_end(asyncio.to_thread(part["image"].unpack))
             await self._turn.acquire()
             try:
-                return await self._handler.handle_request(prepared, request_id)
+                return await _to_its_end(self._handler.handle_request({**prepared, _MODEL: model}, request_id))
             except BaseException:
                 self._turn.release()
                 raise
 
-    def _finish(self) -> None:
-        self.load -= 1
-        self._turn.release()
+
+async def _to_its_end(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Await what a thread does; who is cancelled meanwhile is so when the thread has done, not before."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task})  # which, cancelled, leaves the task alone
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # looked at, so that it is not reported as forgotten
+        raise
+    return task.result()
 
 
 def prepare(body: dict[str, Any], shield: FaceShield, limits: Limits) -> dict[str, Any]:
@@ -230,25 +268,26 @@ def _room(messages: list[dict[str, Any]], shield: FaceShield) -> int:
 
 
 class _Stream(StreamingResponse):
-    """Server-sent events that give the turn back however they end, also when the caller has gone before the first."""
+    """Server-sent events that stop the model however they end, also when the caller has gone before the first."""
 
-    def __init__(self, pieces: Any, finish: Callable[[], None]) -> None:
-        super().__init__(self._and_done(pieces), media_type="text/event-stream")
+    def __init__(self, pieces: Any, work: "asyncio.Task[Any]", stop: Callable[[], None]) -> None:
+        super().__init__(self._and_done(pieces, work), media_type="text/event-stream")
         self.pieces = pieces
-        self.finish = finish
+        self.stop = stop
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send all pieces, or stop the model when nobody listens any more."""
         try:
             await super().__call__(scope, receive, send)
         finally:
+            self.stop()
             await self.pieces.aclose()
-            self.finish()
 
     @staticmethod
-    async def _and_done(pieces: Any) -> AsyncIterator[Any]:
+    async def _and_done(pieces: Any, work: "asyncio.Task[Any]") -> AsyncIterator[Any]:
         async for piece in pieces:
             yield piece
+        await asyncio.wait({work})  # who reads the end finds the turn free
         yield "data: [DONE]\n\n"
 
 
@@ -265,17 +304,32 @@ class _OneModel(ModelManager):
 
 
 class _Model:
-    """A detector's model, whose `generate` gets the tokenizer instead of the processor, which has no vocabulary."""
+    """A detector's model for one request: its `generate` can be stopped, and says when it has ended.
+
+    Attributes:
+        stop (`threading.Event`): set by whoever wants no more words; the next token is the last.
+        ended (`asyncio.Event`): set when `generate`, which runs in a thread, is over.
+    """
 
     def __init__(self, shield: FaceShield) -> None:
+        self.stop = threading.Event()
+        self.ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._shield = shield
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._shield.model, name)
 
     def generate(self, **inputs: Any) -> Any:
-        """Generate; stop strings are looked up in the tokenizer's vocabulary."""
-        return self._shield.model.generate(**inputs | {"tokenizer": self._shield.processor.tokenizer})
+        """Generate; stop strings are looked up in the tokenizer's vocabulary, which the processor doesn't have."""
+        own = {
+            "tokenizer": self._shield.processor.tokenizer,
+            "stopping_criteria": StoppingCriteriaList([StopOn(self.stop)]),
+        }
+        try:
+            return self._shield.model.generate(**inputs | own)
+        finally:
+            self._loop.call_soon_threadsafe(self.ended.set)
 
 
 class _Handler(ChatCompletionHandler):
@@ -290,7 +344,7 @@ class _Handler(ChatCompletionHandler):
         pass
 
     def _resolve_model(self, body: dict[str, Any]) -> tuple[str, Any, Any]:
-        return self.shield.name or SHORT_NAME, _Model(self.shield), self.shield.processor
+        return self.shield.name or SHORT_NAME, body[_MODEL], self.shield.processor
 
     @staticmethod
     def get_processor_inputs_from_messages(messages: list[dict], modality: Modality) -> list[dict]:

@@ -31,6 +31,7 @@ class Limits:
         queue (`int`): images, and chats, that may wait or run at a time; one more is answered 503.
         timeout (`float`): seconds from a request's arrival to its answer; then 504, or the end of what is written.
         max_body (`int`): bytes of a request; one more is answered 413.
+        held_body (`int`): bytes of all requests that are read or answered at a time; one more is answered 503.
         max_pixels (`int`): of an image.
         held_pixels (`int`): of all images that are unpacked at a time, 4 bytes each; one more is answered 503.
         max_messages (`int`): of a conversation.
@@ -43,6 +44,7 @@ class Limits:
     queue: int = 64
     timeout: float = 60.0
     max_body: int = 20_000_000
+    held_body: int = 1_000_000_000
     max_pixels: int = 50_000_000
     held_pixels: int = 800_000_000
     max_messages: int = 64
@@ -110,36 +112,55 @@ class BodyLimit:
 
     Args:
         app: the application.
-        limits ([`Limits`]): `max_body` and `timeout` count.
+        limits ([`Limits`]): `max_body`, `held_body` and `timeout` count.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]], limits: Limits) -> None:
         self.app = app
         self.limits = limits
+        self.held = 0
 
     async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
         """Read the body, or refuse it."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self.app(scope, receive, send)
             return
-        limit = self.limits.max_body
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        too_large = RefusedError(413, f"the request is larger than {limit / 1e6:g} MB: send a smaller image")
-        if declared.isdigit() and int(declared) > limit:
-            await _drop(receive, limit + _DROP_BYTES)
-            await _refuse(too_large, scope, receive, send)
-            return
+        size = 0
+
+        def hold(count: int) -> None:
+            nonlocal size
+            size += count
+            self.held += count
+            self._check(size)
+            if size < self.held > self.limits.held_body:  # a request alone always fits
+                raise RefusedError(503, f"requests of {self.held:,} bytes wait already: try again in a moment", 1)
+
         try:
-            content = await asyncio.wait_for(_read(receive, limit), self.limits.timeout)
+            await self._answer(scope, receive, send, hold)
+        finally:
+            self.held -= size
+
+    def _check(self, size: int) -> None:
+        if size > self.limits.max_body:
+            limit = self.limits.max_body / 1e6
+            raise RefusedError(413, f"the request is larger than {limit:g} MB: send a smaller image")
+
+    async def _answer(
+        self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Any, hold: Callable[[int], None]
+    ) -> None:
+        try:
+            declared = dict(scope["headers"]).get(b"content-length", b"0")
+            self._check(int(declared) if declared.isdigit() else 0)
+            content = await asyncio.wait_for(_read(receive, hold), self.limits.timeout)
+        except RefusedError as error:
+            await _drop(receive, self.limits.max_body + _DROP_BYTES)
+            await _refuse(error, scope, receive, send)
+            return
         except asyncio.TimeoutError:
             slow = RefusedError(408, f"the request did not arrive within {self.limits.timeout:g} seconds")
             await _refuse(slow, scope, receive, send)
             return
         except ConnectionResetError:
-            return
-        if content is None:
-            await _drop(receive, limit + _DROP_BYTES)
-            await _refuse(too_large, scope, receive, send)
             return
         body: Message | None = {"type": "http.request", "body": content, "more_body": False}
 
@@ -168,18 +189,16 @@ async def _drop(receive: Callable[[], Awaitable[Message]], most: int) -> None:
         await asyncio.wait_for(take(), _DROP_SECONDS)
 
 
-async def _read(receive: Callable[[], Awaitable[Message]], limit: int) -> bytes | None:
-    """Read a body; `None` when it is larger than a number of bytes."""
+async def _read(receive: Callable[[], Awaitable[Message]], hold: Callable[[int], None]) -> bytes:
+    """Read a body; `hold` is told of each piece's bytes, and refuses one too many."""
     chunks: list[bytes] = []
-    size, more = 0, True
+    more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
         chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
-            return None
+        hold(len(chunks[-1]))
         more = message.get("more_body", False)
     return b"".join(chunks)
 

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_bad_input import encoded, png_header
+from test_image_input import EPS
 from typer.testing import CliRunner
 
 from faceshield_hf.cli import app
 from faceshield_hf.serving import Limits, build_app
+from faceshield_hf.serving.app import server_config
 
 
 pytest_plugins = ["served", "tiny_checkpoint"]
@@ -180,6 +182,7 @@ def test_the_sampled_answer_depends_on_the_seed_alone(http, photo_url):
         ("data:image/png;base64,%%%%", "expected data:image"),
         ("data:image/png;base64," + base64.b64encode(b"no image").decode(), "not an image"),
         ("data:image/png;base64,", "image"),
+        ("data:image/png;base64," + base64.b64encode(EPS).decode(), "not an image that can be read here"),
         ("data:image/tiff;base64," + base64.b64encode(NOT_NUMBERS).decode(), "NaN or infinite"),
         (
             "data:image/png;base64," + base64.b64encode(png_header(20_000, 20_000)).decode(),
@@ -320,6 +323,76 @@ def test_a_caller_who_never_ends_is_hung_up_on(serve, shared_shield):
     with socket.create_connection((host, int(port)), timeout=10) as slow:
         slow.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{")
         assert slow.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def idle(url):
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+def test_connections_that_say_nothing_keep_nobody_out(serve, shared_shield, photo_url):
+    limits = Limits(queue=1)
+    app = build_app(shared_shield, limits)
+    url = serve(app, server_config(app, limits))
+    silent = [idle(url) for _ in range(10)]
+    try:
+        assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+        body = {"image": photo_url, "tasks": [], "quality": False}
+        assert httpx.post(f"{url}/v1/analyze", json=body, timeout=60).status_code == 200
+    finally:
+        [connection.close() for connection in silent]
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /health HTTP/1.1\r\nHost:", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_a_connection_without_a_request_is_closed(serve, shared_shield, said):
+    limits = Limits(timeout=0.5)
+    app = build_app(shared_shield, limits)
+    url = serve(app, server_config(app, limits))
+    with idle(url) as connection:
+        connection.sendall(said)
+        if said.endswith(b"\r\n\r\n"):  # a whole request, then the beginning of another
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+            connection.sendall(b"GET /hea")
+        started = time.monotonic()
+        while connection.recv(1000):
+            pass
+        assert time.monotonic() - started < 4  # uvicorn's own patience after an answer is five seconds
+
+
+def test_an_answer_may_take_longer_than_a_request_may(serve, shared_shield, photo_url, monkeypatch):
+    score = shared_shield._asker.score
+
+    def slow(features):
+        time.sleep(0.6)
+        return score(features)
+
+    monkeypatch.setattr(shared_shield._asker, "score", slow)
+    app = build_app(shared_shield, Limits())
+    url = serve(app, server_config(app, Limits(timeout=0.3)))
+    body = {"image": photo_url, "tasks": [], "quality": False}
+    assert httpx.post(f"{url}/v1/analyze", json=body, timeout=60).status_code == 200
+
+
+def test_bodies_have_a_limit_together(serve, shared_shield, photo_url):
+    limits = Limits(held_body=50_000, max_body=400_000)
+    url = serve(build_app(shared_shield, limits))
+    body = {"image": photo_url, "tasks": [], "quality": False}
+    with idle(url) as half:
+        half.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\n" + b" " * 60_000)
+        for _ in range(100):
+            answer = httpx.post(f"{url}/v1/analyze", json=body, timeout=60)
+            if answer.status_code == 503:
+                break
+            time.sleep(0.05)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "bytes wait already" in answer.json()["error"]["message"]
+        assert httpx.get(f"{url}/health").status_code == 200
+    for _ in range(100):  # what was held is free again
+        answer = httpx.post(f"{url}/v1/analyze", json=body, timeout=60)
+        if answer.status_code == 200:
+            break
+        time.sleep(0.05)
+    assert answer.status_code == 200
 
 
 def test_who_hangs_up_in_a_stream_leaves_the_turn_to_the_next(url, http, photo_url):

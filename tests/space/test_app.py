@@ -94,6 +94,14 @@ def test_port_that_is_taken_is_one_line_not_a_traceback(host):
     check_address(host, port)  # free again
 
 
+def test_what_is_no_port_is_one_line_not_a_traceback(plain_environment):
+    with pytest.raises(SystemExit, match=r"^error: nothing can listen on 127.0.0.1:99999 .*--port"):
+        check_address("127.0.0.1", 99999)
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(["--port", "0"])
+    assert ended.value.code == 2
+
+
 def test_gpu_is_optional():
     """Without the package `spaces` the page runs all the same."""
     code = "import sys; sys.modules['spaces'] = None; import ui_gpu; print(ui_gpu.gpu(len)('abc'))"

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from transformers import Pipeline
 
-from .decision_faceshield import TASKS, compose
-from .image_input_faceshield import to_rgb_image
+from .decision_faceshield import MAX_NEW_TOKENS, TASKS, checked_tasks, checked_threshold, compose
+from .image_input_faceshield import to_local_rgb_image
 from .tasks_faceshield import QUESTIONS, Task
 
 
@@ -29,16 +29,6 @@ CUSTOM_PIPELINES = {
         "pt": ["AutoModelForImageTextToText"],
         "type": "image",
     }
-}
-
-# Tokens that an answer may take; several times what the grammar needs, so that only a model that rambles is cut.
-MAX_NEW_TOKENS = {
-    Task.DESCRIBE: 160,
-    Task.COARSE: 24,
-    Task.FINE: 128,
-    Task.REASONING: 256,
-    Task.LOCALIZATION: 160,
-    Task.COT: 768,
 }
 
 
@@ -70,16 +60,9 @@ class FaceAntiSpoofingPipeline(Pipeline):
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         forward, after = {}, {}
         if tasks is not None:
-            names = (tasks,) if isinstance(tasks, str) else tuple(tasks)
-            known = [task.value for task in Task]
-            for name in names:
-                if name not in known:
-                    raise ValueError(f"unknown task {name!r}: expected of {', '.join(known)}")
-            forward["tasks"] = tuple(dict.fromkeys(Task(name) for name in names))
+            forward["tasks"] = checked_tasks(tasks)
         if threshold is not None:
-            if not 0 <= threshold <= 1:
-                raise ValueError(f"got threshold {threshold}: expected a number from 0 to 1")
-            after["threshold"] = threshold
+            after["threshold"] = checked_threshold(threshold)
         return {}, forward, after
 
     def preprocess(self, image: Any) -> dict[str, torch.Tensor]:
@@ -92,11 +75,7 @@ class FaceAntiSpoofingPipeline(Pipeline):
         Returns:
             `dict[str, torch.Tensor]`: `pixel_values` and, for a model that reads them, `sav_values`.
         """
-        if isinstance(image, str) and image.lower().startswith(("http://", "https://")):
-            raise ValueError(
-                f"got the URL {image[:100]!r}: nothing is downloaded here; download it and pass its bytes"
-            )
-        return dict(self.processor.image_processor([to_rgb_image(image)], return_tensors="pt"))
+        return dict(self.processor.image_processor([to_local_rgb_image(image)], return_tensors="pt"))
 
     def _forward(self, pixels: dict[str, torch.Tensor], tasks: tuple[Task, ...] = TASKS) -> dict[str, Any]:
         features = self.model.get_image_features(**pixels)
