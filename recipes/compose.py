@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["faceshield-hf"]
+# dependencies = ["faceshield-hf[train]"]
 # ///
 """Make the checkpoint that training starts from: a pretrained vision tower and a pretrained language model.
 
