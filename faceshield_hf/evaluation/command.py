@@ -103,7 +103,7 @@ def run(options: argparse.Namespace, words: Sequence[str] = ()) -> None:
     on_dev = collect(scorer, dev, out / "answers-dev", options.batch_size) if dev else None
     prior = blank_score(scorer) if options.debias else None
     if processes().is_main_process:
-        told = {"errors": image_errors(judged)}  # image by image, also where a video's are averaged
+        told: dict[str, Any] = {"errors": image_errors(judged)}  # image by image, also where a video's are averaged
         if options.average_over:
             judged = mean_over(judged, options.average_over)
             on_dev = None if on_dev is None else mean_over(on_dev, options.average_over)
@@ -139,7 +139,7 @@ def read_splits(options: argparse.Namespace) -> tuple[Protocol | None, Assigned]
     """
     data = _folders(options.data)
     if not options.protocol:
-        return None, _apart(train=_folders(options.train), dev=_folders(options.dev), test=data)
+        return None, _apart(train=_folders(options.train), dev=_folders(options.dev), data=data)
     if options.dev or options.train:
         raise ValueError("a protocol parts the --data folders by itself: leave out --dev and --train")
     file, _, name = options.protocol.rpartition(":") if ".yaml:" in options.protocol else (options.protocol, "", "")
@@ -383,14 +383,15 @@ def _apart(**folders: dict[str, list[Sample]]) -> Assigned:
     for split, sources in folders.items():
         for name, samples in sources.items():
             for sample in samples:
-                person = (sample.source or name, sample.subject_id)
+                person = (name, sample.subject_id)
                 if home.setdefault(person, split) != split:
                     raise ValueError(
-                        f"{sample.path}: subject {person[1]} of {person[0]} is both in --{home[person]} and in "
+                        f"{sample.path}: subject {sample.subject_id} of {name} is both in --{home[person]} and in "
                         f"--{split}; splits must never part a subject. If they are two people, name the folders apart "
                         "(NAME=FOLDER)"
                     )
-    return Assigned(**{split: [s for found in sources.values() for s in found] for split, sources in folders.items()})
+    train, dev, test = ([s for found in folders[split].values() for s in found] for split in ("train", "dev", "data"))
+    return Assigned(train, dev, test)
 
 
 def _folders(given: Sequence[str]) -> dict[str, list[Sample]]:

@@ -183,10 +183,9 @@ def _network(model: str, revision: str | None) -> Any:
     if model in SIZES:
         return ResNetForImageClassification(resnet_config(model))
     names = resnet_config("tiny")
-    labels = {"id2label": names.id2label, "label2id": names.label2id, "num_labels": len(TYPES)}
-    return ResNetForImageClassification.from_pretrained(
-        model, revision=revision, ignore_mismatched_sizes=True, **labels
-    )
+    options: dict[str, Any] = {"id2label": names.id2label, "label2id": names.label2id, "num_labels": len(TYPES)}
+    options |= {} if revision is None else {"revision": revision}
+    return ResNetForImageClassification.from_pretrained(model, ignore_mismatched_sizes=True, **options)
 
 
 class _TypedImages(Dataset):

@@ -33,7 +33,7 @@ def options(*words):
 
 def test_a_table_of_scores_becomes_a_report(images, tmp_path, capsys):
     out = tmp_path / "out"
-    table, dev = scores(images, tmp_path), write_images(tmp_path / "dev", 8, source="s")
+    table, dev = scores(images, tmp_path), write_images(tmp_path / "dev", 8)
     table.write_text(table.read_text() + "".join(f"dev/{i}.png,{not TYPES[i % 4].is_live:d}\n" for i in range(8)))
     words = options("--scorer", "csv", "--model", table, "--data", images, "--dev", dev, "--out", out)
     assert main(words) == 0
@@ -108,7 +108,7 @@ def test_a_resnet_is_trained_and_judged_by_one_command_and_a_protocol(tmp_path):
         (["--data", "IMAGES", "--beside", "no.json"], "no.json is no report.json"),
         (["--data", "IMAGES", "--limit", "1"], "expected at least 2"),
         (["--data", "IMAGES", "--batch-size", "0"], "got --batch-size 0: expected at least 1"),
-        (["--data", "IMAGES", "--dev", "IMAGES"], "is both in --dev and in --test"),
+        (["--data", "IMAGES", "--dev", "IMAGES"], "subject s0 of test is both in --dev and in --data"),
         (["--data", "IMAGES", "--data", "x=IMAGES"], "8 images are there twice"),
         (["--data", "IMAGES", "--average-over", "video"], "no attribute 'video' to average over; it has none"),
         (["--data", "IMAGES", "--references", "no.jsonl"], "there is no file no.jsonl"),
