@@ -43,6 +43,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from tqdm.auto import tqdm
 
+from faceshield_hf.data.samples import read_object
 from faceshield_hf.tasks_faceshield import Box
 from faceshield_hf.whole_files import write_whole
 
@@ -368,17 +369,7 @@ def _rows(folder: Path) -> list[dict]:
     if not file.is_file():
         raise ValueError(f"{folder} has no metadata.jsonl: give folders written by `faceshield simulate`")
     with file.open(encoding="utf-8") as lines:
-        return [_row(line, f"{file}, row {number}") for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _row(line: str, where: str) -> dict:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"{where}: not JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise ValueError(f"{where}: got {row!r:.80}, expected a JSON object")
-    return row
+        return [read_object(line, f"{file}, row {number}") for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

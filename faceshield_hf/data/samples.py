@@ -133,9 +133,7 @@ def read_row(line: str | bytes, folder: Path, where: str) -> Sample:
     Raises:
         ValueError: naming `where`, the field, what came and what is accepted.
     """
-    row = _read_json(line, where)
-    if not isinstance(row, dict):
-        raise ValueError(f"{where}: got {row!r:.200}, expected a JSON object")
+    row = read_object(line, where)
     for name in ("file_name", "attack_type", "subject_id"):
         if not isinstance(row.get(name), str) or not row[name]:
             raise ValueError(f"{where}, field {name}: got {row.get(name)!r:.200}, expected a non-empty string")
@@ -157,6 +155,22 @@ def read_row(line: str | bytes, folder: Path, where: str) -> Sample:
         native_label=str(row.get("native_label") or ""),
         split=str(row.get("split") or ""),
     )
+
+
+def read_object(line: str | bytes, where: str) -> dict[str, Any]:
+    """Read a line of a table as a JSON object, whatever its fields.
+
+    Args:
+        line (`str` or `bytes`): the line.
+        where (`str`): the file and the row, for the message.
+
+    Raises:
+        ValueError: naming `where` and what came.
+    """
+    row = _read_json(line, where)
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: got {row!r:.200}, expected a JSON object")
+    return row
 
 
 def _read_json(text: str | bytes, where: str) -> Any:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from faceshield_hf.evaluation.metrics import eer_threshold
+from faceshield_hf.evaluation.metrics import eer_threshold, error_rates
 
 
 BINS = 15
@@ -206,8 +206,6 @@ def prior_ablation(
         `dict`: `blank_score`, and under `plain` and `corrected`: `hter_at_half` (threshold 0.5), `ece`, and with `dev`
             `hter_dev` (threshold of the validation images' EER).
     """
-    from faceshield_hf.evaluation.metrics import error_rates
-
     truth = np.asarray(is_attack, bool)
     variants = {"plain": lambda values: np.asarray(values, np.float64)}
     variants["corrected"] = lambda values: remove_prior(values, blank_score)
@@ -215,14 +213,16 @@ def prior_ablation(
     result: dict[str, object] = {"blank_score": blank_score}
     for name, change in variants.items():
         changed = change(scores)
-
-        def hter(threshold: float, changed: np.ndarray = changed) -> float:
-            called = [bool(score >= threshold) if np.isfinite(score) else None for score in changed]
-            return error_rates(truth, called)["hter"]
-
-        row = {"hter_at_half": hter(0.5), "ece": expected_calibration_error(truth[known], changed[known])}
+        ece = expected_calibration_error(truth[known], changed[known])
+        row = {"hter_at_half": _hter(truth, changed, 0.5), "ece": ece}
         if dev is not None:
             threshold, _ = eer_threshold(dev[0], change(dev[1]))
-            row["hter_dev"] = hter(threshold)
+            row["hter_dev"] = _hter(truth, changed, threshold)
         result[name] = row
     return result
+
+
+def _hter(truth: np.ndarray, scores: np.ndarray, threshold: float) -> float:
+    """HTER at a threshold; a score that is NaN decides nothing."""
+    called = [bool(score >= threshold) if np.isfinite(score) else None for score in scores]
+    return error_rates(truth, called)["hter"]

@@ -25,7 +25,7 @@ from faceshield_hf.evaluation.calibration import fit_margin
 from faceshield_hf.evaluation.evaluate import collect, markdown_table, processes, summarize, write_report
 from faceshield_hf.evaluation.judged import Judged, check_attribute, mean_over, template_references
 from faceshield_hf.evaluation.metrics import eer_threshold
-from faceshield_hf.evaluation.protocols import Assigned, Protocol, assign, load_protocol
+from faceshield_hf.evaluation.protocols import Assigned, Protocol, assign, keep_together, load_protocol
 from faceshield_hf.evaluation.scorers import CsvScorer, FaceShieldScorer, Scorer, blank_score
 from faceshield_hf.evaluation.summary import image_errors, with_scores
 from faceshield_hf.tasks_faceshield import Task
@@ -370,7 +370,8 @@ def _plots(scorer: Scorer, judged: Sequence[Judged], report: dict[str, Any], out
 def _check_options(options: argparse.Namespace) -> None:
     """Refuse what the system has no use for, rather than leave it aside."""
     for name, scorers in _ONLY_FOR.items():
-        if getattr(options, name) and options.scorer not in scorers:
+        value = getattr(options, name)
+        if value is not None and value is not False and options.scorer not in scorers:
             flag = f"--{name.replace('_', '-')}"
             raise ValueError(f"{flag} is for --scorer {' or '.join(scorers)}, not {options.scorer}: leave it out")
     if options.batch_size < 1:
@@ -383,13 +384,7 @@ def _apart(**folders: dict[str, list[Sample]]) -> Assigned:
     for split, sources in folders.items():
         for name, samples in sources.items():
             for sample in samples:
-                person = (name, sample.subject_id)
-                if home.setdefault(person, split) != split:
-                    raise ValueError(
-                        f"{sample.path}: subject {sample.subject_id} of {name} is both in --{home[person]} and in "
-                        f"--{split}; splits must never part a subject. If they are two people, name the folders apart "
-                        "(NAME=FOLDER)"
-                    )
+                keep_together(home, name, sample, f"--{split}", str(sample.path))
     train, dev, test = ([s for found in folders[split].values() for s in found] for split in ("train", "dev", "data"))
     return Assigned(train, dev, test)
 

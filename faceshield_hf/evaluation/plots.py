@@ -11,6 +11,7 @@ Example:
     ['APCER (pooled)']
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -185,10 +186,8 @@ def boxes_gallery(judged: Sequence[Judged], per_class: int = 2) -> Image.Image |
     for kind in AttackType:
         mine = [j for j in judged if j.sample.attack_type is kind and j.sample.boxes and j.error is None]
         cells: list[Image.Image] = []
-        for j in mine:
-            image = _readable(j.sample)
-            if image is None or len(cells) >= 2 * per_class:
-                continue
+        readable = ((j, image) for j in mine if (image := _readable(j.sample)) is not None)
+        for j, image in itertools.islice(readable, per_class):
             found = j.read[Task.LOCALIZATION].boxes if Task.LOCALIZATION in j.read else ()
             # Every kind of box in one colour: captions tell them apart.
             cells.append(

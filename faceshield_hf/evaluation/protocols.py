@@ -168,16 +168,33 @@ def assign(protocol: Protocol, samples: Mapping[str, Sequence[Sample]], needs: S
                 left_out += 1
                 continue
             (split,) = fitting
-            if home.setdefault((source, sample.subject_id), split) != split:
-                raise ValueError(
-                    f"{protocol.name}: subject {sample.subject_id} of {source} is both in "
-                    f"{home[source, sample.subject_id]} and in {split}: splits must never part a subject"
-                )
+            keep_together(home, source, sample, split, protocol.name)
             splits[split].append(sample)
     for split in needs:
         if split in protocol.rules:
             _check_classes(protocol, split, splits[split], samples)
     return Assigned(**splits, left_out=left_out)
+
+
+def keep_together(home: dict[tuple[str, str], str], source: str, sample: Sample, split: str, where: str) -> None:
+    """Note the split that a subject is in, or refuse a second one.
+
+    Args:
+        home (`dict[tuple[str, str], str]`): source and subject -> split; changed in place.
+        source (`str`): the data set's name.
+        sample (`Sample`): of the subject.
+        split (`str`): as the message calls it.
+        where (`str`): what the message begins with.
+
+    Raises:
+        ValueError: when the subject is in another split.
+    """
+    before = home.setdefault((source, sample.subject_id), split)
+    if before != split:
+        raise ValueError(
+            f"{where}: subject {sample.subject_id} of {source} is both in {before} and in {split}: splits must never "
+            "part a subject. If they are two people, name the folders apart (NAME=FOLDER)"
+        )
 
 
 def field_of(sample: Sample, source: str, name: str) -> Any:

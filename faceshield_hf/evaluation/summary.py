@@ -118,6 +118,11 @@ def _subjects(judged: Sequence[Judged]) -> list[tuple[str, str]]:
     return [(j.sample.source, j.sample.subject_id) for j in judged]
 
 
+def _every_score(judged: Sequence[Judged]) -> np.ndarray:
+    """The scores of all images; NaN where there is none."""
+    return np.array([np.nan if j.score is None else j.score for j in judged], np.float64)
+
+
 def _decide(judged: Sequence[Judged], threshold: float) -> list[bool | None]:
     return [None if j.score is None else bool(j.score >= threshold) for j in judged]
 
@@ -145,8 +150,7 @@ def _scored(
     section["ece"] = calibration["ece"]
     report = {"score": section, "calibration": calibration}
     if blank_score is not None:
-        every = np.array([np.nan if j.score is None else j.score for j in judged], np.float64)
-        report["debias"] = prior_ablation(attack, every, blank_score, on_dev)
+        report["debias"] = prior_ablation(attack, _every_score(judged), blank_score, on_dev)
     return report
 
 
@@ -273,7 +277,7 @@ def _intervals(
 ) -> dict[str, list[float]]:
     """Subject-bootstrap 95 % intervals of the main numbers, by their names in the report."""
     attack = np.array([not j.sample.is_live for j in judged])
-    scores = np.array([np.nan if j.score is None else j.score for j in judged], np.float64)
+    scores = _every_score(judged)
     decisions = {str(task): called(judged, task) for task in (Task.COARSE, Task.REASONING) if task in asked}
     if threshold is not None and np.isfinite(scores).any():
         decisions["score"] = _decide(judged, threshold)

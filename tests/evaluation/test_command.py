@@ -101,6 +101,7 @@ def test_a_resnet_is_trained_and_judged_by_one_command_and_a_protocol(tmp_path):
         (["--data", "nowhere"], "nowhere has no metadata.jsonl"),
         (["--scorer", "csv", "--data", "IMAGES"], "--scorer csv needs --model"),
         (["--scorer", "csv", "--token-budget", "5", "--data", "IMAGES"], "--token-budget is for --scorer faceshield"),
+        (["--scorer", "csv", "--token-budget", "0", "--data", "IMAGES"], "--token-budget is for --scorer faceshield"),
         (["--token-budget", "999", "--data", "IMAGES"], "an image has only 128 tokens"),
         (["--scorer", "resnet", "--model", "tiny", "--data", "IMAGES"], "needs training images"),
         (["--data", "IMAGES", "--protocol", "no.yaml"], "there is no protocol file no.yaml"),

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from faceshield_hf.data.samples import Sample, read_row, table_of
+from faceshield_hf.data.samples import Sample, read_object, read_row, table_of
 from faceshield_hf.data.schema import SPLITS
 
 from .common import Skipped, Splits, open_image
@@ -53,7 +53,7 @@ def samples(root: str | Path, splits: Splits | None = None) -> Iterator[Sample |
                 continue
             where = f"{table.name}, row {number}"
             try:
-                row = _with_type(_parsed(line, where), where)
+                row = _with_type(read_object(line, where), where)
                 sample = read_row(json.dumps(row), root, where)
                 open_image(sample.path)
                 if sample.split and sample.split not in SPLITS:
@@ -66,16 +66,6 @@ def samples(root: str | Path, splits: Splits | None = None) -> Iterator[Sample |
             yield dataclasses.replace(
                 sample, split=sample.split or splits.of(sample.subject_id), source=str(row.get("dataset") or SOURCE)
             )
-
-
-def _parsed(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"{where}: not JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise ValueError(f"{where}: got {type(row).__name__}, expected a JSON object")
-    return row
 
 
 def _with_type(row: dict[str, Any], where: str) -> dict[str, Any]:
